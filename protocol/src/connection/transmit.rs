@@ -1,0 +1,190 @@
+use bytes::{Bytes, BytesMut};
+
+use super::{Connection, Control, Role};
+use crate::state::{CallEvent, CallState, ReceiverState, SenderEvent, Step};
+use crate::wire::{AwayCode, FULL_PACKET, FaultCode, Frame, Hello, MINOR};
+use crate::{Fault, Inbound, Outbound, Outcome, Time};
+
+/// Room for a packet's facts beside its messages.
+const FACTS: usize = 256;
+
+impl Connection {
+    /// The next packet to send as one binary WebSocket message, holding as many frames as are
+    /// ready, up to a size (R-PACKET-5). `None` if nothing is: O(1) then.
+    ///
+    /// After the connection is over it gives the last packet, which tells the peer why, and then
+    /// `None` for ever.
+    pub fn poll_transmit(&mut self, now: Time) -> Option<Bytes> {
+        self.advance(now);
+        if self.closed.is_some() {
+            return self.last_packet();
+        }
+        if !self.has_transmit() {
+            self.packet = BytesMut::new(); // an idle connection keeps no buffer
+            return None;
+        }
+        let estimate = self.buffered.min(FULL_PACKET) + FACTS;
+        self.packet.reserve(estimate);
+        self.facts();
+        self.answers();
+        self.halves();
+        let packet = self.packet.split().freeze();
+        self.begin_waiting();
+        self.uncrowd();
+        (!packet.is_empty()).then_some(packet)
+    }
+
+    /// Whether `poll_transmit` has something to do.
+    pub fn has_transmit(&self) -> bool {
+        self.hello_owed
+            || self.ping_owed
+            || self.pong_owed
+            || self.away_owed
+            || !self.control.is_empty()
+            || !self.ring.is_empty()
+            || self.receive_credit.is_due()
+            || self.farewell.is_some()
+    }
+
+    fn last_packet(&mut self) -> Option<Bytes> {
+        let (code, detail) = self.farewell.take()?;
+        let mut packet = BytesMut::new();
+        if self.hello_owed {
+            self.hello_owed = false;
+            self.own_hello().encode(&mut packet);
+        }
+        Frame::GoAway { code, detail }.encode(&mut packet);
+        Some(packet.freeze())
+    }
+
+    fn own_hello(&self) -> Frame<'static> {
+        Frame::Hello(Hello::V1 {
+            minor: MINOR,
+            limits: self.config.limits.announced(),
+            token: self.config.token.clone(),
+        })
+    }
+
+    /// What is owed once, however often it was asked for.
+    fn facts(&mut self) {
+        if core::mem::take(&mut self.hello_owed) {
+            self.own_hello().encode(&mut self.packet); // R-HELLO-1
+        }
+        if core::mem::take(&mut self.away_owed) {
+            let away = Frame::GoAway { code: AwayCode::Shutdown, detail: "".into() };
+            away.encode(&mut self.packet); // R-AWAY-1
+        }
+        if core::mem::take(&mut self.ping_owed) {
+            Frame::Ping.encode(&mut self.packet);
+        }
+        if core::mem::take(&mut self.pong_owed) {
+            Frame::Pong.encode(&mut self.packet); // R-ALIVE-4
+        }
+        self.grant_connection();
+    }
+
+    fn grant_connection(&mut self) {
+        if self.receive_credit.is_due() {
+            let amount = self.receive_credit.take_grant();
+            Frame::Credit { call: 0, half: 0, amount }.encode(&mut self.packet); // R-CREDIT-6
+        }
+    }
+
+    /// Requests, answers, stops and grants, in the order in which they came about.
+    fn answers(&mut self) {
+        while self.packet.len() < FULL_PACKET {
+            let Some(control) = self.control.pop_front() else { break };
+            match control {
+                Control::Open(id) => {
+                    let call = self.calls.get_mut(id);
+                    if let Some(opening) = call.and_then(|call| call.opening.take()) {
+                        self.packet.extend_from_slice(&opening.frame);
+                    }
+                }
+                Control::Accept(id) => Frame::Accept { call: id.wire }.encode(&mut self.packet),
+                Control::Reject { call, rejection, held } => {
+                    Frame::Reject { call, rejection }.encode(&mut self.packet);
+                    self.receive_credit.release(held.into()); // R-OPEN-4
+                }
+                Control::Stop { call, half } => {
+                    Frame::Stop { call, half }.encode(&mut self.packet);
+                }
+                Control::Credit(id) => self.grant_half(id),
+            }
+        }
+    }
+
+    fn grant_half(&mut self, id: Inbound) {
+        let role = self.role;
+        let half = self.calls.get_mut(id.call).and_then(|call| call.in_half(role, id.half));
+        let Some(half) = half else { return };
+        half.granting = false;
+        if half.state == ReceiverState::Open && half.credit.is_due() {
+            let amount = half.credit.take_grant();
+            let grant = Frame::Credit { call: id.call.wire, half: id.half, amount };
+            grant.encode(&mut self.packet); // R-CREDIT-6
+        }
+    }
+
+    /// The halves take turns (R-MSG-6).
+    fn halves(&mut self) {
+        if !self.control.is_empty() {
+            return; // a half's frames never overtake its call's
+        }
+        while self.packet.len() < FULL_PACKET {
+            let Some(id) = self.ring.pop_front() else { break };
+            self.half(id);
+        }
+    }
+
+    /// One half's turn.
+    fn half(&mut self, id: Outbound) {
+        let role = self.role;
+        let chunk = self.chunk();
+        let alone = self.ring.is_empty().then(|| FULL_PACKET.saturating_sub(self.packet.len()));
+        let Some(call) = self.calls.get_mut(id.call) else { return };
+        let Some(half) = call.out_half(role, id.half) else { return };
+        half.in_ring = false;
+        let before = half.outbox.bytes();
+        half.outbox.transmit(id.call.wire, id.half, chunk, alone, &mut self.packet);
+        self.buffered -= before - half.outbox.bytes();
+        if !half.outbox.is_empty() {
+            half.in_ring = true;
+            self.ring.push_back(id);
+        } else if half.end_is_due() {
+            self.end_of_half(id);
+        }
+    }
+
+    /// Puts a half's end on the wire, behind all its messages (R-HALF-5).
+    fn end_of_half(&mut self, id: Outbound) {
+        let role = self.role;
+        let (number, call_number) = (id.half, id.call.wire);
+        let Some(call) = self.calls.get_mut(id.call) else { return };
+        let answered = call.state == CallState::Active;
+        let Some(half) = call.out_half(role, number) else { return };
+        let Step::To(state) = half.state.step(SenderEvent::Drained) else { return };
+        half.state = state;
+        let fault = half.fault.take();
+        let (code, payload) = match &fault {
+            None => (None, Bytes::new()),
+            Some(Fault::App(payload)) => (Some(FaultCode::App), payload.clone()),
+            Some(Fault::Failed) => (Some(FaultCode::Failed), Bytes::new()),
+            Some(Fault::Cancelled) => (Some(FaultCode::Cancelled), Bytes::new()),
+            Some(Fault::Revoked) => (Some(FaultCode::Revoked), Bytes::new()),
+        };
+        let frame = match code {
+            None => Frame::Close { call: call_number, half: number },
+            Some(code) => Frame::Error { call: call_number, half: number, code, payload: &payload },
+        };
+        frame.encode(&mut self.packet);
+        if role == Role::Server {
+            debug_assert!(answered, "a reply ends only after the answer");
+            let outcome = match fault {
+                None => Outcome::Finished,
+                Some(_) => Outcome::Failed,
+            };
+            self.end_call(id.call, CallEvent::ReplyEnd, outcome); // R-CALL-4
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! What a receiver's half holds for the application: small messages copied out of their packets
+//! in runs, large ones sliced or assembled from chunks.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use bytes::Bytes;
+
+use crate::Violation;
+use crate::wire::{RawFrames, cost};
+
+/// A run that has grown to this many bytes is followed by another.
+const FULL_RUN: usize = 16 * 1024;
+/// Smaller payloads than this are copied even if they are most of their packet.
+const WORTH_SLICING: usize = 2 * 1024;
+/// A drained buffer larger than this is given back.
+const KEPT: usize = 4 * 1024;
+
+/// A message that has begun and not ended.
+#[derive(Debug)]
+struct Partial {
+    assembled: Vec<u8>,
+    total: usize,
+}
+
+#[derive(Debug)]
+enum Piece {
+    /// Whole `Message` frames back to back, read up to `read`.
+    Run {
+        frames: Vec<u8>,
+        read: usize,
+        cost: u64,
+    },
+    Whole(Bytes),
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    pieces: VecDeque<Piece>,
+    partial: Option<Partial>,
+    /// What everything here has cost.
+    cost: u64,
+}
+
+impl Inbox {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    pub(crate) fn has_partial(&self) -> bool {
+        self.partial.is_some()
+    }
+
+    pub(crate) fn cost(&self) -> u64 {
+        self.cost
+    }
+
+    /// Whether a payload of this size is sliced rather than copied: only where that pins no more
+    /// than twice its size.
+    pub(crate) fn slices(payload: usize, packet: usize) -> bool {
+        payload >= WORTH_SLICING && payload.saturating_mul(2) >= packet
+    }
+
+    /// Appends `Message` frames of this half that stood back to back in a packet.
+    pub(crate) fn push_run(&mut self, run: &[u8], run_cost: u64) {
+        self.cost += run_cost;
+        match self.pieces.back_mut() {
+            Some(Piece::Run { frames, cost, .. }) if frames.len() + run.len() <= FULL_RUN => {
+                frames.extend_from_slice(run);
+                *cost += run_cost;
+            }
+            Some(Piece::Run { .. } | Piece::Whole(_)) | None => {
+                let frames = run.to_vec();
+                self.pieces.push_back(Piece::Run { frames, read: 0, cost: run_cost });
+            }
+        }
+    }
+
+    pub(crate) fn push_whole(&mut self, payload: Bytes) {
+        self.cost += u64::from(cost(payload.len()));
+        self.pieces.push_back(Piece::Whole(payload));
+    }
+
+    /// R-MSG-3.
+    pub(crate) fn begin(&mut self, total: u32, chunk: &[u8]) -> Result<(), Violation> {
+        let total_len = total as usize;
+        if self.partial.is_some() || chunk.is_empty() || chunk.len() >= total_len {
+            return Err(Violation::ChunkOrder);
+        }
+        self.cost += u64::from(cost(total_len));
+        self.partial = Some(Partial { assembled: chunk.to_vec(), total: total_len });
+        Ok(())
+    }
+
+    /// R-MSG-3. Whether that completed the message.
+    pub(crate) fn more(&mut self, chunk: &[u8]) -> Result<bool, Violation> {
+        let Some(partial) = &mut self.partial else { return Err(Violation::ChunkOrder) };
+        let len = partial.assembled.len() + chunk.len();
+        if chunk.is_empty() || len > partial.total {
+            return Err(Violation::ChunkOrder);
+        }
+        if partial.assembled.capacity() < len {
+            // Grows with what has come, never ahead of it by more than as much again.
+            let target = (2 * len).min(partial.total);
+            partial.assembled.reserve_exact(target - partial.assembled.len());
+        }
+        partial.assembled.extend_from_slice(chunk);
+        if len < partial.total {
+            return Ok(false);
+        }
+        if let Some(partial) = self.partial.take() {
+            self.pieces.push_back(Piece::Whole(partial.assembled.into()));
+        }
+        Ok(true)
+    }
+
+    /// Drops the message that has begun and not ended; returns what it cost.
+    pub(crate) fn drop_partial(&mut self) -> u64 {
+        let dropped = self.partial.take().map_or(0, |partial| cost(partial.total).into());
+        self.cost -= dropped;
+        dropped
+    }
+
+    /// Takes the next message and what it cost.
+    pub(crate) fn pop(&mut self) -> Option<(Bytes, u64)> {
+        let (payload, paid) = match self.pieces.front_mut()? {
+            Piece::Whole(payload) => {
+                let payload = core::mem::take(payload);
+                self.pieces.pop_front();
+                let paid = u64::from(cost(payload.len()));
+                (payload, paid)
+            }
+            Piece::Run { frames, read, cost: run_cost } => {
+                let payload = Bytes::copy_from_slice(next_payload(frames, read)?);
+                let paid = u64::from(cost(payload.len()));
+                *run_cost -= paid;
+                if *read == frames.len() {
+                    self.pieces.pop_front();
+                }
+                (payload, paid)
+            }
+        };
+        self.cost -= paid;
+        Some((payload, paid))
+    }
+
+    /// Swaps the next run into `run`, and returns what it cost.
+    pub(crate) fn pop_run(&mut self, run: &mut Run) -> Option<u64> {
+        run.clear();
+        let paid = match self.pieces.pop_front()? {
+            Piece::Whole(payload) => {
+                let paid = cost(payload.len()).into();
+                run.whole = Some(payload);
+                paid
+            }
+            Piece::Run { frames, read, cost } => {
+                run.frames = frames;
+                run.read = read;
+                cost
+            }
+        };
+        self.cost -= paid;
+        Some(paid)
+    }
+
+    /// Drops everything; returns what it cost.
+    pub(crate) fn discard(&mut self) -> u64 {
+        core::mem::take(self).cost
+    }
+}
+
+/// A few messages of one half, taken together with `Connection::recv_run`.
+#[derive(Debug, Default)]
+pub struct Run {
+    frames: Vec<u8>,
+    read: usize,
+    whole: Option<Bytes>,
+    last: Bytes,
+}
+
+impl Run {
+    /// A run without messages.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The next message. It is `None` when all have been seen.
+    #[inline]
+    pub fn next_message(&mut self) -> Option<&[u8]> {
+        if let Some(whole) = self.whole.take() {
+            self.last = whole;
+            return Some(&self.last);
+        }
+        next_payload(&self.frames, &mut self.read)
+    }
+
+    fn clear(&mut self) {
+        if self.frames.capacity() > KEPT {
+            self.frames = Vec::new();
+        }
+        self.frames.clear();
+        self.read = 0;
+        self.whole = None;
+        self.last = Bytes::new();
+    }
+}
+
+/// The payload of the frame at `read`, which is moved behind it.
+#[inline]
+fn next_payload<'a>(frames: &'a [u8], read: &mut usize) -> Option<&'a [u8]> {
+    let mut rest = RawFrames::new(frames.get(*read..)?);
+    let frame = rest.next_frame().ok()??;
+    *read = frames.len() - rest.rest().len();
+    let (_, _, payload) = frame.half().ok()?;
+    Some(payload)
+}

@@ -1,0 +1,30 @@
+#![doc = include_str!("../README.md")]
+#![no_std]
+
+extern crate alloc;
+
+mod call;
+mod connection;
+mod credit;
+mod error;
+mod event;
+mod id;
+mod inbox;
+mod limits;
+mod outbox;
+mod request;
+pub mod state;
+mod time;
+pub mod wire;
+
+pub use connection::{Call, Config, Connection, Received, Role, Taken};
+pub use error::{
+    AnswerError, CloseReason, End, Fault, OpenError, Outcome, RejectCode, Rejection, SendError,
+    Violation,
+};
+pub use event::Event;
+pub use id::{CallId, Inbound, Outbound};
+pub use inbox::Run;
+pub use limits::{Announced, Limits, LimitsError};
+pub use request::{Payload, Request, Token};
+pub use time::Time;

@@ -1,0 +1,197 @@
+use core::time::Duration;
+
+/// What a connection may cost this endpoint. The defaults are safe on the open internet.
+///
+/// The first seven are announced in `Hello`, so that the peer keeps to them; what is beyond is a
+/// violation or a refused call, as the specification says for each.
+///
+/// ```
+/// use wirestream_protocol::Limits;
+///
+/// let limits = Limits { calls: 1_000, ..Limits::default() };
+/// assert!(limits.validate().is_ok());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest message that is received, in bytes. 256 KiB.
+    pub message: u32,
+    /// Largest payload of one frame, in bytes; a larger message comes in chunks. 16 KiB.
+    pub chunk: u32,
+    /// Largest request (method, arguments, metadata, token), in bytes. 64 KiB.
+    pub request: u32,
+    /// What one inbound half may have unread, in bytes of credit. 256 KiB.
+    pub half_window: u32,
+    /// What all inbound halves together may have unread, in bytes of credit. 2 MiB. At least one
+    /// largest message and one largest request, so that what has begun can always end.
+    pub connection_window: u32,
+    /// Calls at a time. 100. A call counts until it is released.
+    pub calls: u32,
+    /// Parameter halves of one call. 16.
+    pub parameters: u8,
+    /// Outgoing bytes that may wait for the socket before senders wait, in bytes. 64 KiB. One
+    /// message of any size is taken whenever less than this is waiting.
+    pub outbound: u32,
+    /// How long the peer may take to say `Hello`. 5 s.
+    pub handshake: Duration,
+    /// After how long a silence the peer is pinged. 15 s.
+    pub ping: Duration,
+    /// How long after that ping a still silent peer is given up. 20 s.
+    pub dead: Duration,
+    /// How long a socket may take no bytes at all before the connection is given up. 20 s. Kept by
+    /// the driver, which alone sees the socket.
+    pub stall: Duration,
+    /// How long a client keeps a connection without calls. 5 s.
+    pub linger: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message: 256 * 1024,
+            chunk: 16 * 1024,
+            request: 64 * 1024,
+            half_window: 256 * 1024,
+            connection_window: 2 * 1024 * 1024,
+            calls: 100,
+            parameters: 16,
+            outbound: 64 * 1024,
+            handshake: Duration::from_secs(5),
+            ping: Duration::from_secs(15),
+            dead: Duration::from_secs(20),
+            stall: Duration::from_secs(20),
+            linger: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Why [`Limits::validate`] refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LimitsError {
+    /// A size is under the floor that a peer relies on before it has read our `Hello`.
+    #[error("the limit `{0}` is below the floor that every endpoint must offer")]
+    BelowFloor(&'static str),
+    /// A size is over what the wire allows.
+    #[error("the limit `{0}` is above what the wire allows")]
+    AboveCeiling(&'static str),
+    /// The connection's window does not hold one largest message and one largest request.
+    #[error("the connection window is smaller than the largest message or request")]
+    WindowBelowMessage,
+}
+
+/// What a peer may rely on before it has read our `Hello` (R-HELLO-6).
+pub(crate) const FLOOR: u32 = 4 * 1024;
+/// The same, for the connection's window.
+pub(crate) const CONNECTION_FLOOR: u32 = 16 * 1024;
+/// The largest `chunk` and `request` (R-HELLO-5), so that a packet has a largest size.
+pub(crate) const FRAME_CEILING: u32 = 64 * 1024;
+/// The largest window and message: far below 2^53, and sums of them fit an `i64`.
+pub(crate) const WINDOW_CEILING: u32 = 1 << 30;
+/// The largest `calls` that is announced or kept.
+pub(crate) const CALLS_CEILING: u32 = 1 << 20;
+/// The most parameter halves that any endpoint may allow.
+pub(crate) const PARAMETERS_CEILING: u8 = 64;
+
+impl Limits {
+    /// Checks that the limits agree with one another and with what every peer may rely on.
+    ///
+    /// # Errors
+    /// The first limit that is out of range (R-HELLO-5).
+    pub fn validate(&self) -> Result<(), LimitsError> {
+        self.announced().validate()
+    }
+
+    /// An upper bound, in bytes, on what one connection of this endpoint holds on the heap,
+    /// whatever the peer does and whatever the application sends; handles of the application's own
+    /// (a run taken, a message taken) are not in it.
+    ///
+    /// What is counted: the unread messages (the connection's window, twice for buffers that grow
+    /// by doubling, and once more for the short messages' headers, which the minimum charge pays
+    /// for), one message over the window being assembled, the outgoing buffers (the bound and one
+    /// message, twice), packets on their way, a record and its halves for each call, and this
+    /// endpoint's own requests that wait to be sent.
+    pub fn worst_case_bytes(&self) -> usize {
+        let size = |n: u32| n as usize;
+        let inbound = 3 * size(self.connection_window) + 2 * size(self.message);
+        let outbound = 2 * (size(self.outbound) + size(self.message));
+        let packets = 2 * crate::wire::MAX_PACKET;
+        let halves = 1 + usize::from(self.parameters);
+        let call = CALL_BYTES + halves * HALF_BYTES + size(self.request);
+        inbound + outbound + packets + size(self.calls) * call + CONNECTION_BYTES
+    }
+
+    pub(crate) fn announced(&self) -> Announced {
+        Announced {
+            message: self.message,
+            chunk: self.chunk,
+            request: self.request,
+            half_window: self.half_window,
+            connection_window: self.connection_window,
+            calls: self.calls,
+            parameters: self.parameters,
+        }
+    }
+}
+
+/// A call's record without its halves: table, index, state, control frames and events owed.
+const CALL_BYTES: usize = 1024;
+/// One half: state, queue headers, buffers' minimum capacities, facts and events owed.
+const HALF_BYTES: usize = 1024;
+/// The connection itself, its queues at rest.
+const CONNECTION_BYTES: usize = 16 * 1024;
+
+/// The limits that `Hello` carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announced {
+    /// See [`Limits::message`].
+    pub message: u32,
+    /// See [`Limits::chunk`].
+    pub chunk: u32,
+    /// See [`Limits::request`].
+    pub request: u32,
+    /// See [`Limits::half_window`].
+    pub half_window: u32,
+    /// See [`Limits::connection_window`].
+    pub connection_window: u32,
+    /// See [`Limits::calls`].
+    pub calls: u32,
+    /// See [`Limits::parameters`].
+    pub parameters: u8,
+}
+
+impl Announced {
+    /// What may be assumed of a peer whose `Hello` has not come yet (R-HELLO-6).
+    pub(crate) const FLOOR: Self = Self {
+        message: FLOOR,
+        chunk: FLOOR,
+        request: FLOOR,
+        half_window: FLOOR,
+        connection_window: CONNECTION_FLOOR,
+        calls: 1,
+        parameters: 1,
+    };
+
+    /// R-HELLO-5.
+    pub(crate) fn validate(&self) -> Result<(), LimitsError> {
+        for (name, value, floor, ceiling) in [
+            ("message", self.message, FLOOR, WINDOW_CEILING),
+            ("chunk", self.chunk, FLOOR, FRAME_CEILING),
+            ("request", self.request, FLOOR, FRAME_CEILING),
+            ("half_window", self.half_window, FLOOR, WINDOW_CEILING),
+            ("connection_window", self.connection_window, CONNECTION_FLOOR, WINDOW_CEILING),
+            ("calls", self.calls, 1, CALLS_CEILING),
+            ("parameters", self.parameters.into(), 1, PARAMETERS_CEILING.into()),
+        ] {
+            if value < floor {
+                return Err(LimitsError::BelowFloor(name));
+            }
+            if value > ceiling {
+                return Err(LimitsError::AboveCeiling(name));
+            }
+        }
+        if self.connection_window < self.message.max(self.request) {
+            return Err(LimitsError::WindowBelowMessage);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,165 @@
+//! What a sender's half has ready for the wire: whole small messages, already framed, in one
+//! buffer; large ones beside them, cut into chunks as they leave.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use bytes::{Bytes, BytesMut};
+
+use crate::wire::{Frame, RawFrames, cost, put_message_header};
+
+/// What one half puts into a packet before it is another's turn, in bytes (R-MSG-6).
+const QUANTUM: usize = 4 * 1024;
+/// A run that has grown to this many bytes is followed by another: what has left it is freed.
+const FULL_RUN: usize = 16 * 1024;
+/// The largest buffer that is kept while there is more to send, and while there is not.
+const KEPT_BUSY: usize = 2 * FULL_RUN;
+const KEPT_IDLE: usize = 256;
+
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    segments: VecDeque<Segment>,
+    bytes: usize,
+    /// The last run's buffer, for the next.
+    spare: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum Segment {
+    /// Framed messages back to back. `marks`: where it may be cut, about a quantum apart.
+    Run { frames: Vec<u8>, sent: usize, marks: VecDeque<u32> },
+    /// A message that leaves in chunks.
+    Large { payload: Bytes, sent: usize },
+}
+
+impl Outbox {
+    /// How many bytes wait here.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.segments.is_empty()
+    }
+
+    /// Appends a message that fits a chunk; returns how many bytes that adds.
+    pub(crate) fn push_small(&mut self, call: u32, half: u8, payload: &[u8]) -> usize {
+        let room = |frames: &Vec<u8>| frames.len() < FULL_RUN;
+        if !matches!(self.segments.back(), Some(Segment::Run { frames, .. }) if room(frames)) {
+            let frames = core::mem::take(&mut self.spare);
+            self.segments.push_back(Segment::Run { frames, sent: 0, marks: VecDeque::new() });
+        }
+        let Some(Segment::Run { frames, sent, marks }) = self.segments.back_mut() else {
+            return 0;
+        };
+        let before = frames.len();
+        put_message_header(frames, call, half, payload.len());
+        frames.extend_from_slice(payload);
+        let marked = marks.back().map_or(*sent, |&mark| mark as usize);
+        if frames.len() - marked >= QUANTUM {
+            marks.push_back(u32::try_from(frames.len()).unwrap_or(u32::MAX));
+        }
+        let added = frames.len() - before;
+        self.bytes += added;
+        added
+    }
+
+    /// Appends a message that leaves in chunks; returns how many bytes that adds.
+    pub(crate) fn push_large(&mut self, payload: Bytes) -> usize {
+        let added = payload.len();
+        self.bytes += added;
+        self.segments.push_back(Segment::Large { payload, sent: 0 });
+        added
+    }
+
+    /// Moves one turn's worth into the packet: a quantum of small messages (as many as `room`
+    /// allows, if `alone`), or one chunk. Returns how many bytes left.
+    pub(crate) fn transmit(
+        &mut self,
+        call: u32,
+        half: u8,
+        chunk: usize,
+        alone_room: Option<usize>,
+        packet: &mut BytesMut,
+    ) -> usize {
+        let left = match self.segments.front_mut() {
+            None => 0,
+            Some(Segment::Run { frames, sent, marks }) => {
+                let room = alone_room.unwrap_or(QUANTUM);
+                let mut end = *sent;
+                while let Some(&mark) = marks.front() {
+                    if end > *sent && mark as usize - *sent > room {
+                        break;
+                    }
+                    end = mark as usize;
+                    marks.pop_front();
+                }
+                if marks.is_empty() && (end == *sent || frames.len() - *sent <= room) {
+                    end = frames.len();
+                }
+                let part = frames.get(*sent..end).unwrap_or_default();
+                packet.extend_from_slice(part);
+                let left = part.len();
+                *sent = end;
+                left
+            }
+            Some(Segment::Large { payload, sent }) => {
+                let end = payload.len().min(*sent + chunk);
+                let part = payload.get(*sent..end).unwrap_or_default();
+                let frame = if *sent == 0 {
+                    let total = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+                    Frame::Begin { call, half, total, payload: part }
+                } else {
+                    Frame::More { call, half, payload: part }
+                };
+                frame.encode(packet);
+                let left = part.len();
+                *sent = end;
+                left
+            }
+        };
+        self.bytes -= left;
+        self.drop_sent();
+        left
+    }
+
+    fn drop_sent(&mut self) {
+        match self.segments.front_mut() {
+            Some(Segment::Run { frames, sent, .. }) if *sent == frames.len() => {
+                let mut frames = core::mem::take(frames);
+                frames.clear();
+                self.segments.pop_front();
+                let kept = if self.segments.is_empty() { KEPT_IDLE } else { KEPT_BUSY };
+                self.spare = if frames.capacity() <= kept { frames } else { Vec::new() };
+            }
+            Some(Segment::Large { payload, sent }) if *sent == payload.len() => {
+                self.segments.pop_front();
+            }
+            Some(Segment::Run { .. } | Segment::Large { .. }) | None => {}
+        }
+    }
+
+    /// Drops everything; returns what its messages cost that never reached the wire, not even in
+    /// part: nobody else will give that credit back.
+    pub(crate) fn discard(&mut self) -> u64 {
+        let unsent = self.segments.iter().map(Segment::unsent_cost).sum();
+        *self = Self::default();
+        unsent
+    }
+}
+
+impl Segment {
+    fn unsent_cost(&self) -> u64 {
+        match self {
+            Self::Large { payload, sent: 0 } => cost(payload.len()).into(),
+            Self::Large { .. } => 0,
+            Self::Run { frames, sent, .. } => {
+                let mut rest = RawFrames::new(frames.get(*sent..).unwrap_or_default());
+                let mut sum = 0;
+                while let Ok(Some(frame)) = rest.next_frame() {
+                    sum += frame.half().map_or(0, |(_, _, payload)| u64::from(cost(payload.len())));
+                }
+                sum
+            }
+        }
+    }
+}

@@ -1,0 +1,221 @@
+use bytes::BufMut;
+
+use crate::Token;
+
+use super::{Frame, Hello, MAJOR, Open, cut_text, kind};
+
+/// Appends a number in as few bytes as it needs (R-VARINT-1).
+#[inline]
+pub(crate) fn put_varint(out: &mut impl BufMut, mut value: u64) {
+    while let high @ 1.. = value >> 7 {
+        out.put_u8(low7(value) | 0x80);
+        value = high;
+    }
+    out.put_u8(low7(value));
+}
+
+#[inline]
+fn low7(value: u64) -> u8 {
+    (value & 0x7f) as u8
+}
+
+/// How many bytes [`put_varint`] appends.
+#[inline]
+pub(crate) fn varint_len(value: u64) -> usize {
+    let bits = 64 - (value | 1).leading_zeros() as usize;
+    bits.div_ceil(7)
+}
+
+/// Appends what stands before a message's payload.
+#[inline]
+pub(crate) fn put_message_header(out: &mut impl BufMut, call: u32, half: u8, payload_len: usize) {
+    out.put_u8(kind::MESSAGE);
+    let len = varint_len(call.into()) + varint_len(half.into()) + payload_len;
+    put_varint(out, len as u64);
+    put_varint(out, call.into());
+    put_varint(out, half.into());
+}
+
+/// The size of a field-by-field body, and the body itself, from one list of fields.
+trait Sink {
+    fn byte(&mut self, byte: u8);
+    fn varint(&mut self, value: u64);
+    fn slice(&mut self, slice: &[u8]);
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.varint(bytes.len() as u64);
+        self.slice(bytes);
+    }
+
+    fn text(&mut self, text: &str) {
+        self.bytes(cut_text(text).as_bytes());
+    }
+
+    fn option(&mut self, bytes: Option<&[u8]>) {
+        match bytes {
+            None => self.byte(0),
+            Some(bytes) => {
+                self.byte(1);
+                self.bytes(bytes);
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+struct Count(usize);
+
+impl Sink for Count {
+    fn byte(&mut self, _: u8) {
+        self.0 += 1;
+    }
+
+    fn varint(&mut self, value: u64) {
+        self.0 += varint_len(value);
+    }
+
+    fn slice(&mut self, slice: &[u8]) {
+        self.0 += slice.len();
+    }
+}
+
+struct Write<'a, B>(&'a mut B);
+
+impl<B: BufMut> Sink for Write<'_, B> {
+    fn byte(&mut self, byte: u8) {
+        self.0.put_u8(byte);
+    }
+
+    fn varint(&mut self, value: u64) {
+        put_varint(self.0, value);
+    }
+
+    fn slice(&mut self, slice: &[u8]) {
+        self.0.put_slice(slice);
+    }
+}
+
+impl Frame<'_> {
+    /// Appends the frame: kind, length, body (R-FRAME-1).
+    pub fn encode(&self, out: &mut impl BufMut) {
+        out.put_u8(self.kind());
+        put_varint(out, self.body_len() as u64);
+        self.body(&mut Write(out));
+    }
+
+    /// The length of the frame's body, in bytes.
+    pub fn body_len(&self) -> usize {
+        let mut count = Count::default();
+        self.body(&mut count);
+        count.0
+    }
+
+    fn kind(&self) -> u8 {
+        match self {
+            Self::Hello(_) => kind::HELLO,
+            Self::Open(_) => kind::OPEN,
+            Self::Accept { .. } => kind::ACCEPT,
+            Self::Reject { .. } => kind::REJECT,
+            Self::Message { .. } => kind::MESSAGE,
+            Self::Begin { .. } => kind::BEGIN,
+            Self::More { .. } => kind::MORE,
+            Self::Close { .. } => kind::CLOSE,
+            Self::Error { .. } => kind::ERROR,
+            Self::Stop { .. } => kind::STOP,
+            Self::Credit { .. } => kind::CREDIT,
+            Self::Ping => kind::PING,
+            Self::Pong => kind::PONG,
+            Self::GoAway { .. } => kind::GO_AWAY,
+            Self::Unknown { kind } => *kind,
+        }
+    }
+
+    fn body(&self, out: &mut impl Sink) {
+        match self {
+            Self::Hello(hello) => hello.body(out),
+            Self::Open(open) => open.body(out),
+            Self::Accept { call } => out.varint((*call).into()),
+            Self::Reject { call, rejection } => {
+                out.varint((*call).into());
+                out.varint(rejection.code.number().into());
+                out.text(&rejection.detail);
+            }
+            Self::Message { call, half, payload } | Self::More { call, half, payload } => {
+                put_half(out, *call, *half);
+                out.slice(payload);
+            }
+            Self::Begin { call, half, total, payload } => {
+                put_half(out, *call, *half);
+                out.varint((*total).into());
+                out.slice(payload);
+            }
+            Self::Close { call, half } | Self::Stop { call, half } => put_half(out, *call, *half),
+            Self::Error { call, half, code, payload } => {
+                put_half(out, *call, *half);
+                out.varint(code.number().into());
+                out.slice(payload);
+            }
+            Self::Credit { call, half, amount } => {
+                put_half(out, *call, *half);
+                out.varint((*amount).into());
+            }
+            Self::Ping | Self::Pong | Self::Unknown { .. } => {}
+            Self::GoAway { code, detail } => {
+                out.varint(code.number().into());
+                out.text(detail);
+            }
+        }
+    }
+}
+
+fn put_half(out: &mut impl Sink, call: u32, half: u8) {
+    out.varint(call.into());
+    out.varint(half.into());
+}
+
+impl Hello {
+    fn body(&self, out: &mut impl Sink) {
+        match self {
+            Self::Other { major } => out.varint(*major),
+            Self::V1 { minor, limits, token } => {
+                out.varint(MAJOR);
+                out.varint(*minor);
+                for limit in [
+                    limits.message,
+                    limits.chunk,
+                    limits.request,
+                    limits.half_window,
+                    limits.connection_window,
+                    limits.calls,
+                    limits.parameters.into(),
+                ] {
+                    out.varint(limit.into());
+                }
+                out.option(token.as_ref().map(Token::as_bytes));
+                out.varint(0); // no extensions
+            }
+        }
+    }
+}
+
+impl Open<'_> {
+    fn body(&self, out: &mut impl Sink) {
+        out.varint(self.call.into());
+        out.varint(self.parameters.into());
+        out.text(self.method);
+        match self.fingerprint {
+            None => out.byte(0),
+            Some(fingerprint) => {
+                out.byte(1);
+                out.slice(&fingerprint);
+            }
+        }
+        out.option(self.token.as_ref().map(Token::as_bytes));
+        out.varint(self.metadata.len() as u64);
+        for (key, value) in &self.metadata {
+            out.text(key);
+            out.bytes(value);
+        }
+        out.slice(self.arguments);
+    }
+}
