@@ -212,6 +212,10 @@ impl CallRecord {
         self.outgoing.get_mut(place(half, role == Role::Server)?)
     }
 
+    pub(crate) fn out_half_ref(&self, role: Role, half: u8) -> Option<&OutHalf> {
+        self.outgoing.get(place(half, role == Role::Server)?)
+    }
+
     pub(crate) fn in_half(&mut self, role: Role, half: u8) -> Option<&mut InHalf> {
         self.incoming.get_mut(place(half, role == Role::Client)?)
     }

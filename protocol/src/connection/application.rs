@@ -112,6 +112,11 @@ impl Connection {
         Some(Call { connection: self, id })
     }
 
+    /// Whether a call is over or was released.
+    pub fn is_over(&self, id: CallId) -> bool {
+        self.calls.get(id).is_none_or(|call| call.state == CallState::Over)
+    }
+
     /// Sends a message: takes it whole, or not at all. What was taken goes to the peer in order,
     /// unless the receiver stops the half, the call ends, or the connection is lost.
     ///
@@ -177,6 +182,12 @@ impl Connection {
             self.waiters.push_back(Waiter::Half(id));
         }
         Ok(())
+    }
+
+    /// Whether the receiver of a half still wants messages: it is not ended, stopped or over.
+    pub fn is_sendable(&self, id: Outbound) -> bool {
+        let half = self.calls.get(id.call).and_then(|call| call.out_half_ref(self.role, id.half));
+        half.is_some_and(|half| half.state == SenderState::Open)
     }
 
     /// Ends a half: in order, or with a fault. The end follows every message that was taken.

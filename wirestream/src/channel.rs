@@ -1,0 +1,209 @@
+//! A parameter stream before its call: the sender is here, the call may not be open yet.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use futures_core::Stream;
+use futures_util::future::{Either, select};
+use futures_util::{FutureExt, StreamExt};
+use serde::Serialize;
+use wirestream_protocol::{Fault, Outbound};
+
+use crate::error::{NoError, SendError};
+use crate::link::Link;
+use crate::sender::Sender;
+use crate::transport::Runtime;
+
+/// A sender, and the parameter to call a method with: what is sent goes to that method.
+///
+/// Sending waits until the call is open; a parameter that is dropped without a call, or whose call
+/// cannot be opened, stops its sender.
+///
+/// ```
+/// let (input, messages) = wirestream::channel::<String>();
+/// # let _: (wirestream::Sender<String>, wirestream::Parameter<String>) = (input, messages);
+/// ```
+pub fn channel<T>() -> (Sender<T>, Parameter<T>) {
+    channel_with_error()
+}
+
+/// As [`channel`], for a stream that may end with an error of type `E`.
+pub fn channel_with_error<T, E>() -> (Sender<T, E>, Parameter<T, E>) {
+    let socket = Arc::new(Socket::default());
+    (Sender::waiting(Arc::clone(&socket)), Parameter { plug: Plug(socket), of: PhantomData })
+}
+
+/// The end of a [`channel`] that a call takes.
+pub struct Parameter<T, E = NoError> {
+    plug: Plug,
+    of: PhantomData<fn() -> (T, E)>,
+}
+
+impl<T, E> fmt::Debug for Parameter<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Parameter(..)")
+    }
+}
+
+/// What a call takes for a parameter stream of `T`: a [`Parameter`] from a [`channel`], or any
+/// `Stream` of items, which a task forwards for as long as the method wants more.
+pub trait IntoParameter<T, E = NoError> {
+    #[doc(hidden)]
+    fn into_plug(self, runtime: &Arc<dyn Runtime>) -> Plug;
+}
+
+impl<T, E> IntoParameter<T, E> for Parameter<T, E> {
+    fn into_plug(self, _: &Arc<dyn Runtime>) -> Plug {
+        self.plug
+    }
+}
+
+impl<S, T, E> IntoParameter<T, E> for S
+where
+    S: Stream<Item = T> + Send + 'static,
+    T: Serialize + Send + 'static,
+    E: Send + 'static,
+{
+    fn into_plug(self, runtime: &Arc<dyn Runtime>) -> Plug {
+        let (sender, parameter) = channel_with_error::<T, E>();
+        let forward = AssertUnwindSafe(forward(self, sender)).catch_unwind();
+        // A panic in the stream was reported by the panic hook; its sender was dropped
+        // unfinished, so that the method sees the stream cancelled.
+        runtime.spawn(Box::pin(forward.map(drop)));
+        parameter.plug
+    }
+}
+
+/// Sends the items of a stream until it ends or nobody wants more.
+async fn forward<T: Serialize, E>(stream: impl Stream<Item = T>, sender: Sender<T, E>) {
+    let mut stream = pin!(stream);
+    loop {
+        let next = {
+            let stopped = pin!(sender.closed());
+            match select(stream.next(), stopped).await {
+                Either::Left((next, _)) => next,
+                Either::Right(((), _)) => return,
+            }
+        };
+        match next {
+            None => return sender.finish(),
+            Some(item) => {
+                if sender.send(item).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Where a sender waits for the half that it is to send on.
+#[derive(Debug, Default)]
+pub(crate) struct Socket(Mutex<State>);
+
+#[derive(Debug)]
+enum State {
+    Waiting {
+        wakers: Vec<Waker>,
+        /// The sender is gone already; this is how its stream ends.
+        end: Option<Result<(), Fault>>,
+    },
+    Open(Arc<Link>, Outbound),
+    Gone(SendError),
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::Waiting { wakers: Vec::new(), end: None }
+    }
+}
+
+/// What a sender finds in its socket.
+pub(crate) type Found = Result<(Arc<Link>, Outbound), SendError>;
+
+impl Socket {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn poll(&self, cx: &Context<'_>) -> Poll<Found> {
+        let mut state = self.state();
+        match &mut *state {
+            State::Open(link, half) => Poll::Ready(Ok((Arc::clone(link), *half))),
+            State::Gone(error) => Poll::Ready(Err(error.clone())),
+            State::Waiting { wakers, .. } => {
+                if !wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
+                    wakers.push(cx.waker().clone());
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    /// What there is now, if anything.
+    pub(crate) fn look(&self) -> Option<Found> {
+        match &*self.state() {
+            State::Open(link, half) => Some(Ok((Arc::clone(link), *half))),
+            State::Gone(error) => Some(Err(error.clone())),
+            State::Waiting { .. } => None,
+        }
+    }
+
+    /// The sender ends its stream: now, or as soon as there is a half.
+    pub(crate) fn finish(&self, end: Result<(), Fault>) {
+        let mut state = self.state();
+        match &mut *state {
+            State::Waiting { end: recorded, .. } => *recorded = Some(end),
+            State::Gone(_) => {}
+            State::Open(link, half) => {
+                let (link, half) = (Arc::clone(link), *half);
+                drop(state);
+                link.with(|core| core.connection.finish(half, end)).ok();
+            }
+        }
+    }
+}
+
+/// The other side of a [`Socket`]. Dropped unused, it tells the sender that nobody takes its
+/// stream.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Plug(Arc<Socket>);
+
+impl Plug {
+    /// The call is open: the sender may send.
+    pub(crate) fn open(&self, link: &Arc<Link>, half: Outbound) {
+        let end = match self.replace(State::Open(Arc::clone(link), half)) {
+            Some(end) => end,
+            None => return,
+        };
+        if let Some(end) = end {
+            link.with(|core| core.connection.finish(half, end)).ok();
+        }
+    }
+
+    /// There will be no call.
+    pub(crate) fn fail(&self, error: SendError) {
+        self.replace(State::Gone(error));
+    }
+
+    /// Replaces the state if it waits, wakes the sender, and returns the end that it recorded.
+    fn replace(&self, next: State) -> Option<Option<Result<(), Fault>>> {
+        let mut state = self.0.state();
+        let State::Waiting { wakers, end } = &mut *state else { return None };
+        let (wakers, end) = (std::mem::take(wakers), end.take());
+        *state = next;
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+        Some(end)
+    }
+}
+
+impl Drop for Plug {
+    fn drop(&mut self) {
+        self.fail(SendError::Stopped);
+    }
+}

@@ -1,0 +1,57 @@
+//! Values to bytes and back.
+
+use std::cell::Cell;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A value did not encode, or bytes did not decode: in words, for a developer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct CodecError(Box<str>);
+
+/// A buffer larger than this is not kept for the next value.
+const KEPT: usize = 16 * 1024;
+
+thread_local! {
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Encodes `value` into a buffer of the thread's and hands it to `use_it`.
+///
+/// User code runs only while encoding, never within `use_it`; should it encode something itself,
+/// or panic, the buffer is merely not there for the next.
+#[inline]
+pub(crate) fn encoded<T: Serialize + ?Sized, R>(
+    value: &T,
+    use_it: impl FnOnce(&[u8]) -> R,
+) -> Result<R, CodecError> {
+    let mut buffer = BUFFER.take();
+    buffer.clear();
+    let buffer = postcard::to_extend(value, buffer).map_err(CodecError::from)?;
+    let result = use_it(&buffer);
+    if buffer.capacity() <= KEPT {
+        BUFFER.set(buffer);
+    }
+    Ok(result)
+}
+
+pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
+    Ok(postcard::to_extend(value, Vec::new())?)
+}
+
+/// Decodes all of `bytes`: nothing may trail.
+#[inline]
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+    let (value, rest) = postcard::take_from_bytes(bytes)?;
+    match rest.len() {
+        0 => Ok(value),
+        n => Err(CodecError(format!("{n} bytes after the value").into())),
+    }
+}
+
+impl From<postcard::Error> for CodecError {
+    fn from(error: postcard::Error) -> Self {
+        Self(error.to_string().into())
+    }
+}

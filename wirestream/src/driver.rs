@@ -1,0 +1,247 @@
+//! The future that owns a transport and moves packets between it and the connection's state.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use wirestream_protocol::{CallId, CloseReason, Time};
+
+use crate::link::{Link, Wakes};
+use crate::transport::{Timer, Transport, TransportError};
+
+/// Packets taken from the transport in one turn, at most.
+const RECEIVED_PER_TURN: usize = 32;
+/// Packets given to the transport in one turn, at most.
+const SENT_PER_TURN: usize = 32;
+/// How long the transport may take to end in order.
+const CLOSING: Duration = Duration::from_secs(1);
+
+/// What happens to a call that the peer opened.
+pub(crate) type Incoming = Box<dyn FnMut(&Arc<Link>, CallId) + Send>;
+
+/// Drives one connection until it is over, and says why it ended.
+///
+/// Each turn receives, sees to deadlines, transmits and flushes once, all of it within bounds;
+/// a turn that hits a bound lets others run before the next. Reading never waits for writing.
+pub(crate) struct Driver {
+    link: Arc<Link>,
+    transport: Box<dyn Transport>,
+    timer: Box<dyn Timer>,
+    incoming: Option<Incoming>,
+    /// A packet that the transport has no room for yet.
+    packet: Bytes,
+    unflushed: bool,
+    /// When a transport that takes nothing is given up.
+    stall: Option<Time>,
+    stall_after: Duration,
+    receive_ended: bool,
+    /// The transport failed: nothing more can be told through it.
+    broken: bool,
+    closing: Option<Time>,
+    wakes: Wakes,
+}
+
+/// Whether a turn left something undone that needs no wake-up from outside.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Done,
+    More,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        link: Arc<Link>,
+        transport: Box<dyn Transport>,
+        timer: Box<dyn Timer>,
+        incoming: Option<Incoming>,
+    ) -> Self {
+        let stall_after = link.lock().connection.limits().stall;
+        Self {
+            link,
+            transport,
+            timer,
+            incoming,
+            packet: Bytes::new(),
+            unflushed: false,
+            stall: None,
+            stall_after,
+            receive_ended: false,
+            broken: false,
+            closing: None,
+            wakes: Wakes::default(),
+        }
+    }
+
+    fn receive(&mut self, cx: &mut Context<'_>) -> Turn {
+        if self.receive_ended {
+            return Turn::Done;
+        }
+        for _ in 0..RECEIVED_PER_TURN {
+            let Poll::Ready(received) = self.transport.poll_recv(cx) else { return Turn::Done };
+            let now = self.timer.now();
+            let mut core = self.link.lock();
+            match received {
+                Some(Ok(packet)) => core.connection.handle_message(packet, now),
+                Some(Err(TransportError::Violation(violation))) => {
+                    core.connection.handle_violation(violation);
+                    self.receive_ended = true;
+                }
+                Some(Err(TransportError::Io { .. })) | None => {
+                    self.broken = true;
+                    core.connection.handle_eof();
+                    self.receive_ended = true;
+                }
+            }
+            core.dispatch(&mut self.wakes);
+            drop(core);
+            self.wakes.wake();
+            self.dispatch_incoming();
+            if self.receive_ended {
+                return Turn::Done;
+            }
+        }
+        Turn::More
+    }
+
+    fn dispatch_incoming(&mut self) {
+        let Some(incoming) = &mut self.incoming else { return };
+        loop {
+            let Some(id) = self.link.lock().incoming.pop_front() else { return };
+            incoming(&self.link, id);
+        }
+    }
+
+    fn see_to_deadlines(&mut self, now: Time) {
+        let mut core = self.link.lock();
+        if let Some(drain) = core.shutdown.take() {
+            core.connection.shutdown(now + drain);
+        }
+        if self.stall.is_some_and(|stall| stall <= now) {
+            core.connection.handle_stall();
+        }
+        if core.connection.poll_timeout().is_some_and(|deadline| deadline <= now) {
+            core.connection.handle_timeout(now);
+        }
+        core.dispatch(&mut self.wakes);
+        drop(core);
+        self.wakes.wake();
+    }
+
+    fn transmit(&mut self, cx: &mut Context<'_>, now: Time) -> Result<Turn, TransportError> {
+        for _ in 0..SENT_PER_TURN {
+            if self.packet.is_empty() {
+                let mut core = self.link.lock();
+                let packet = core.connection.poll_transmit(now);
+                core.dispatch(&mut self.wakes);
+                drop(core);
+                self.wakes.wake();
+                let Some(packet) = packet else { return self.flush(cx, now) };
+                self.packet = packet;
+            }
+            match self.transport.poll_send(cx, &mut self.packet)? {
+                Poll::Ready(()) => {
+                    self.packet = Bytes::new();
+                    self.unflushed = true;
+                    self.stall = None;
+                }
+                Poll::Pending => {
+                    self.stall.get_or_insert(now + self.stall_after);
+                    return Ok(Turn::Done);
+                }
+            }
+        }
+        self.flush(cx, now)?;
+        Ok(Turn::More)
+    }
+
+    fn flush(&mut self, cx: &mut Context<'_>, now: Time) -> Result<Turn, TransportError> {
+        if self.unflushed {
+            match self.transport.poll_flush(cx)? {
+                Poll::Ready(()) => {
+                    self.unflushed = false;
+                    self.stall = None;
+                }
+                Poll::Pending => {
+                    self.stall.get_or_insert(now + self.stall_after);
+                }
+            }
+        }
+        Ok(Turn::Done)
+    }
+
+    /// Once the connection is over: sends what tells the peer so, ends the transport in order, and
+    /// waits for neither longer than it must.
+    fn close(&mut self, cx: &mut Context<'_>, now: Time, reason: &CloseReason) -> Poll<()> {
+        if self.broken || *reason == CloseReason::Stalled {
+            return Poll::Ready(());
+        }
+        let deadline = *self.closing.get_or_insert(now + CLOSING);
+        if deadline <= now {
+            return Poll::Ready(());
+        }
+        if self.timer.poll_until(cx, deadline).is_ready() {
+            return Poll::Ready(());
+        }
+        if !self.packet.is_empty() || self.link.lock().connection.has_transmit() {
+            return Poll::Pending;
+        }
+        self.transport.poll_close(cx).map(|_| ())
+    }
+
+    /// Sleeps, unless something came up since the turn.
+    fn sleep(&mut self, cx: &mut Context<'_>) -> Turn {
+        let mut core = self.link.lock();
+        let can_send = self.packet.is_empty();
+        if core.shutdown.is_some() || (can_send && core.connection.has_transmit()) {
+            return Turn::More;
+        }
+        let deadline = core.connection.poll_timeout();
+        match &mut core.sleeping_driver {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none @ None => *none = Some(cx.waker().clone()),
+        }
+        drop(core);
+        let deadline = deadline.into_iter().chain(self.stall).min();
+        match deadline.map(|deadline| self.timer.poll_until(cx, deadline)) {
+            Some(Poll::Ready(())) => Turn::More,
+            Some(Poll::Pending) | None => Turn::Done,
+        }
+    }
+}
+
+impl Future for Driver {
+    type Output = CloseReason;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        let this = &mut *self;
+        let received = this.receive(cx);
+        let now = this.timer.now();
+        this.see_to_deadlines(now);
+        let sent = match this.transmit(cx, now) {
+            Ok(turn) => turn,
+            Err(_) => {
+                this.broken = true;
+                this.link.with(|core| core.connection.handle_eof());
+                Turn::Done
+            }
+        };
+        let closed = this.link.lock().connection.closed().cloned();
+        if let Some(reason) = closed {
+            return this.close(cx, now, &reason).map(|()| reason);
+        }
+        if received == Turn::More || sent == Turn::More || this.sleep(cx) == Turn::More {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Driver {
+    /// A driver that is dropped before its end takes the connection with it.
+    fn drop(&mut self) {
+        self.link.with(|core| core.connection.handle_eof());
+    }
+}

@@ -1,0 +1,168 @@
+//! A connection shared by its driver and its handles: the protocol's state behind one mutex, and
+//! who waits for what.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use wirestream_protocol::{CallId, Connection, Event, Inbound, Outbound};
+
+use crate::session::Session;
+
+/// Shared by the driver and all handles of a connection.
+///
+/// The lock is held for short, O(1) sections, never across an await and never while user code
+/// runs: values are encoded before it is taken and decoded after. Wakers are woken after it.
+#[derive(Debug)]
+pub(crate) struct Link {
+    core: Mutex<Core>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) connection: Connection,
+    calls: Vec<CallWakers>,
+    /// Calls that the peer opened and nobody has looked at.
+    pub(crate) incoming: VecDeque<CallId>,
+    /// The driver, if it sleeps.
+    pub(crate) sleeping_driver: Option<Waker>,
+    /// A shutdown that the driver is to begin, with the time that running calls get.
+    pub(crate) shutdown: Option<Duration>,
+}
+
+/// Who waits for something of one call.
+#[derive(Debug, Default)]
+struct CallWakers {
+    /// By the half's number. Several may wait to send on one half.
+    halves: Vec<Vec<Waker>>,
+    /// The session whose handler runs, on the callee's side.
+    session: Option<(CallId, Session)>,
+}
+
+/// Whom to wake once the lock is free.
+#[derive(Debug, Default)]
+pub(crate) struct Wakes(Vec<Waker>);
+
+impl Wakes {
+    pub(crate) fn wake(&mut self) {
+        self.0.drain(..).for_each(Waker::wake);
+    }
+}
+
+impl Link {
+    pub(crate) fn new(connection: Connection) -> Arc<Self> {
+        Arc::new(Self {
+            core: Mutex::new(Core {
+                connection,
+                calls: Vec::new(),
+                incoming: VecDeque::new(),
+                sleeping_driver: None,
+                shutdown: None,
+            }),
+        })
+    }
+
+    /// For the driver, which looks after events and transmission itself.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Core> {
+        // Nothing in a locked section panics on its own account; should it, the state machine is
+        // still whole enough to end the connection.
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs a verb of the application, then wakes whom it concerns, the driver included.
+    pub(crate) fn with<R>(&self, verb: impl FnOnce(&mut Core) -> R) -> R {
+        let mut wakes = Wakes::default();
+        let mut core = self.lock();
+        let result = verb(&mut core);
+        core.dispatch(&mut wakes);
+        let driver = core.sleeping_driver.take();
+        drop(core);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+        wakes.wake();
+        result
+    }
+
+    /// As [`with`](Self::with), for verbs that only queue something to transmit: the driver is
+    /// woken if there is something for it.
+    #[inline]
+    pub(crate) fn transmit_with<R>(&self, verb: impl FnOnce(&mut Core) -> R) -> R {
+        let mut core = self.lock();
+        let result = verb(&mut core);
+        let driver = match core.connection.has_transmit() {
+            true => core.sleeping_driver.take(),
+            false => None,
+        };
+        drop(core);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+        result
+    }
+}
+
+impl Core {
+    /// Notes the events of the connection: who is to be woken, what has come in.
+    pub(crate) fn dispatch(&mut self, wakes: &mut Wakes) {
+        while let Some(event) = self.connection.poll_event() {
+            match event {
+                Event::Incoming(id) => self.incoming.push_back(id),
+                Event::Readable(half) => self.wake_half(half.call(), half.index(), wakes),
+                Event::Writable(half) | Event::Stopped(half) => {
+                    self.wake_half(half.call(), half.index(), wakes);
+                }
+                Event::Ended(id, _) => self.wake_call(id, wakes),
+                _ => {}
+            }
+        }
+    }
+
+    fn wake_half(&mut self, call: CallId, half: usize, wakes: &mut Wakes) {
+        let waiting = self.calls.get_mut(call.slot()).and_then(|call| call.halves.get_mut(half));
+        if let Some(waiting) = waiting {
+            wakes.0.append(waiting);
+        }
+    }
+
+    fn wake_call(&mut self, id: CallId, wakes: &mut Wakes) {
+        let Some(call) = self.calls.get_mut(id.slot()) else { return };
+        call.halves.iter_mut().for_each(|waiting| wakes.0.append(waiting));
+        if let Some((_, session)) = call.session.take_if(|(of, _)| *of == id) {
+            wakes.0.extend(session.call_ended());
+        }
+    }
+
+    pub(crate) fn wait_readable(&mut self, half: Inbound, cx: &Context<'_>) {
+        self.wait(half.call(), half.index(), cx);
+    }
+
+    pub(crate) fn wait_writable(&mut self, half: Outbound, cx: &Context<'_>) {
+        self.wait(half.call(), half.index(), cx);
+    }
+
+    fn wait(&mut self, call: CallId, half: usize, cx: &Context<'_>) {
+        let call = self.call_wakers(call);
+        if call.halves.len() <= half {
+            call.halves.resize_with(half + 1, Vec::new);
+        }
+        let waiting = &mut call.halves[half];
+        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            waiting.push(cx.waker().clone());
+        }
+    }
+
+    /// Ties a session to a call, so that it learns of the call's end.
+    pub(crate) fn attach(&mut self, call: CallId, session: Session) {
+        self.call_wakers(call).session = Some((call, session));
+    }
+
+    fn call_wakers(&mut self, call: CallId) -> &mut CallWakers {
+        let slot = call.slot();
+        if self.calls.len() <= slot {
+            self.calls.resize_with(slot + 1, CallWakers::default);
+        }
+        &mut self.calls[slot]
+    }
+}

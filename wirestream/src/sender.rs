@@ -1,0 +1,277 @@
+use std::fmt;
+use std::future::poll_fn;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+
+use futures_sink::Sink;
+use serde::Serialize;
+use wirestream_protocol::{Fault, Outbound, SendError as CoreSendError};
+
+use crate::channel::Socket;
+use crate::codec::{encode, encoded};
+use crate::error::{NoError, SendError, TrySendError};
+use crate::link::Link;
+
+/// Sends a stream of `T`, which may end with an error of type `E`.
+///
+/// Dropped before [`finish`](Self::finish) or [`fail`](Self::fail), the receiver sees the stream
+/// cancelled, or failed if a panic dropped it: a stream that just stops never looks finished.
+///
+/// Several tasks may send at a time through a shared reference; each message is sent whole.
+pub struct Sender<T, E = NoError> {
+    target: OnceLock<(Arc<Link>, Outbound)>,
+    socket: Option<Arc<Socket>>,
+    ended: bool,
+    of: PhantomData<fn(T, E)>,
+}
+
+impl<T, E> Sender<T, E> {
+    /// A sender whose call is not open yet.
+    pub(crate) fn waiting(socket: Arc<Socket>) -> Self {
+        Self { target: OnceLock::new(), socket: Some(socket), ended: false, of: PhantomData }
+    }
+
+    /// A sender on a half.
+    pub(crate) fn open(link: Arc<Link>, half: Outbound) -> Self {
+        Self { target: OnceLock::from((link, half)), socket: None, ended: false, of: PhantomData }
+    }
+
+    /// Ends the stream in order: the receiver gets every message that was sent, then the end.
+    pub fn finish(mut self) {
+        self.end(Ok(()));
+    }
+
+    /// Ends the stream with an error: the receiver gets every message that was sent, then
+    /// `StreamError::App` with this error. One that does not encode, or is larger than a chunk
+    /// (16 KiB by default), arrives as `StreamError::Failed`.
+    pub fn fail(mut self, error: E)
+    where
+        E: Serialize,
+    {
+        let fault = encode(&error).map_or(Fault::Failed, |bytes| Fault::App(bytes.into()));
+        self.end(Err(fault));
+    }
+
+    /// Ends the stream with a failure of which no detail is told.
+    pub fn fail_untyped(mut self) {
+        self.end(Err(Fault::Failed));
+    }
+
+    pub(crate) fn end_with(mut self, end: Result<(), Fault>) {
+        self.end(end);
+    }
+
+    /// Its end was sent otherwise.
+    fn forget(mut self) {
+        self.ended = true;
+    }
+
+    fn end(&mut self, end: Result<(), Fault>) {
+        self.ended = true;
+        match (self.target.get(), &self.socket) {
+            (Some((link, half)), _) => {
+                // An end after the end, or on a stream that is over, changes nothing.
+                let _ = link.with(|core| core.connection.finish(*half, end));
+            }
+            (None, Some(socket)) => socket.finish(end),
+            (None, None) => {}
+        }
+    }
+
+    /// Resolves when the receiver wants no more: it was dropped, the call is over, or there will
+    /// be none. Cancel-safe.
+    pub async fn closed(&self) {
+        poll_fn(|cx| {
+            let Ok((link, half)) = ready!(self.poll_target(cx)) else { return Poll::Ready(()) };
+            let mut core = link.lock();
+            if core.connection.is_sendable(*half) {
+                core.wait_writable(*half, cx);
+                return Poll::Pending;
+            }
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    #[inline]
+    fn poll_target(&self, cx: &Context<'_>) -> Poll<Result<&(Arc<Link>, Outbound), SendError>> {
+        if let Some(target) = self.target.get() {
+            return Poll::Ready(Ok(target));
+        }
+        let Some(socket) = &self.socket else { return Poll::Ready(Err(SendError::Stopped)) };
+        let target = ready!(socket.poll(cx))?;
+        Poll::Ready(Ok(self.target.get_or_init(|| target)))
+    }
+
+    /// Sends an encoded message, or registers for the time when that is worth another try.
+    fn poll_send(&self, cx: &Context<'_>, message: &[u8]) -> Poll<Result<(), SendError>> {
+        let (link, half) = ready!(self.poll_target(cx))?;
+        link.transmit_with(|core| match core.connection.send(*half, message) {
+            Err(CoreSendError::Blocked) => {
+                core.wait_writable(*half, cx);
+                Poll::Pending
+            }
+            sent => Poll::Ready(sent.map_err(|error| {
+                SendError::from_core(error).unwrap_or(SendError::Stopped)
+            })),
+        })
+    }
+}
+
+impl<T: Serialize, E> Sender<T, E> {
+    /// Sends a message: resolves once it is taken, within the receiver's credit and this side's
+    /// outgoing buffer. What was taken is delivered in order, unless the receiver stops, the call
+    /// ends or the connection is lost.
+    ///
+    /// Cancel-safe: dropped before it resolves, the message was not sent.
+    ///
+    /// # Errors
+    /// [`SendError`]; the stream goes on after `TooLarge` and `Encode`.
+    pub async fn send(&self, message: T) -> Result<(), SendError> {
+        // The common case encodes into a buffer of the thread's and needs no memory of its own.
+        let mut message = Some(message);
+        let mut kept = Vec::new();
+        poll_fn(|cx| {
+            let Some(message) = message.take() else { return self.poll_send(cx, &kept) };
+            encoded(&message, |bytes| {
+                let sent = self.poll_send(cx, bytes);
+                if sent.is_pending() {
+                    kept = bytes.to_vec();
+                }
+                sent
+            })
+            .unwrap_or_else(|error| Poll::Ready(Err(SendError::Encode(error))))
+        })
+        .await
+    }
+
+    /// Sends the one message of a reply and its end, together. A message that takes no bytes is
+    /// not sent: the end says it all (R-CALL-8). One that cannot be sent fails the reply.
+    pub(crate) async fn send_last(self, message: T) {
+        let Ok(message) = encode(&message) else { return self.end_with(Err(Fault::Failed)) };
+        poll_fn(|cx| {
+            let Ok((link, half)) = ready!(self.poll_target(cx)) else { return Poll::Ready(()) };
+            link.with(|core| {
+                let sent = match message.is_empty() {
+                    true => Ok(()),
+                    false => core.connection.send(*half, &message[..]),
+                };
+                let end = match sent {
+                    Err(CoreSendError::Blocked) => {
+                        core.wait_writable(*half, cx);
+                        return Poll::Pending;
+                    }
+                    Ok(()) => Ok(()),
+                    Err(_) => Err(Fault::Failed),
+                };
+                // Late if the caller gave the call up.
+                let _ = core.connection.finish(*half, end);
+                Poll::Ready(())
+            })
+        })
+        .await;
+        self.forget();
+    }
+
+    /// Sends a message if that is possible at once.
+    ///
+    /// # Errors
+    /// [`TrySendError::Full`] hands the message back; [`TrySendError::Closed`] says why it will
+    /// not be sent.
+    pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
+        let sent = encoded(&message, |bytes| {
+            let (link, half) = match self.target.get() {
+                Some(target) => target,
+                None => match self.socket.as_ref().and_then(|socket| socket.look()) {
+                    None => return Ok(false),
+                    Some(found) => self.target.get_or_init({
+                        let found = found?;
+                        || found
+                    }),
+                },
+            };
+            match link.transmit_with(|core| core.connection.send(*half, bytes)) {
+                Ok(()) => Ok(true),
+                Err(error) => SendError::from_core(error).map_or(Ok(false), Err),
+            }
+        });
+        match sent {
+            Ok(Ok(true)) => Ok(()),
+            Ok(Ok(false)) => Err(TrySendError::Full(message)),
+            Ok(Err(error)) => Err(TrySendError::Closed(error)),
+            Err(error) => Err(TrySendError::Closed(SendError::Encode(error))),
+        }
+    }
+
+    /// This sender as a [`Sink`]. Closing the sink finishes the stream.
+    pub fn into_sink(self) -> SenderSink<T, E> {
+        SenderSink { sender: Some(self), waiting: None }
+    }
+}
+
+impl<T, E> Drop for Sender<T, E> {
+    fn drop(&mut self) {
+        if !self.ended {
+            let panicking = std::thread::panicking();
+            self.end(Err(if panicking { Fault::Failed } else { Fault::Cancelled }));
+        }
+    }
+}
+
+impl<T, E> fmt::Debug for Sender<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sender(..)")
+    }
+}
+
+/// A [`Sender`] as a [`Sink`]: it holds the one message that a sink must take before it knows
+/// whether there is room.
+pub struct SenderSink<T, E = NoError> {
+    sender: Option<Sender<T, E>>,
+    waiting: Option<Vec<u8>>,
+}
+
+impl<T, E> fmt::Debug for SenderSink<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SenderSink(..)")
+    }
+}
+
+impl<T: Serialize, E> Sink<T> for SenderSink<T, E> {
+    type Error = SendError;
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.poll_flush(cx)
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, message: T) -> Result<(), SendError> {
+        self.waiting = Some(encode(&message).map_err(SendError::Encode)?);
+        Ok(())
+    }
+
+    /// Ready once every message is taken, as after [`Sender::send`].
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        let this = &mut *self;
+        let Some(sender) = &this.sender else { return Poll::Ready(Err(SendError::Stopped)) };
+        if let Some(message) = &this.waiting {
+            let sent = ready!(sender.poll_send(cx, message));
+            this.waiting = None;
+            sent?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        if self.sender.is_some() {
+            ready!(self.as_mut().poll_flush(cx))?;
+        }
+        if let Some(sender) = self.sender.take() {
+            sender.finish();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T, E> Unpin for SenderSink<T, E> {}

@@ -1,0 +1,227 @@
+use std::fmt;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use wirestream_protocol::Token;
+
+use crate::transport::BoxFuture;
+
+/// One call, as its method sees it: who calls what, and what is to happen when the call ends.
+///
+/// Each call has a session of its own, which is closed once, when the call ends, whatever ended
+/// it. Clones are the same session.
+///
+/// ```
+/// # async fn method(session: wirestream::Session) {
+/// let method = session.method().to_owned();
+/// session.on_close(async move || println!("{method} is over"));
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Session(Arc<Inner>);
+
+struct Inner {
+    id: SessionId,
+    method: String,
+    peer: Option<SocketAddr>,
+    token: Option<Token>,
+    metadata: Vec<(String, Bytes)>,
+    /// The call is over; the handler is to be dropped.
+    call_ended: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    handler: Option<Waker>,
+    waiting_for_close: Vec<Waker>,
+    closed: bool,
+    last_hook: u64,
+    hooks: Vec<(HookId, Hook)>,
+}
+
+type Hook = Box<dyn FnOnce() -> BoxFuture<()> + Send>;
+
+/// Names a session within this process. Never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(u64);
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// Names a close hook, to remove it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct HookId(u64);
+
+/// The session was closed before: the hook was not added, and will not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the session is closed")]
+pub struct SessionClosed;
+
+impl Session {
+    pub(crate) fn new(
+        method: String,
+        peer: Option<SocketAddr>,
+        token: Option<Token>,
+        metadata: Vec<(String, Bytes)>,
+    ) -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        let id = SessionId(LAST.fetch_add(1, Ordering::Relaxed) + 1);
+        Self(Arc::new(Inner {
+            id,
+            method,
+            peer,
+            token,
+            metadata,
+            call_ended: AtomicBool::new(false),
+            state: Mutex::default(),
+        }))
+    }
+
+    /// This session's name within the process.
+    pub fn id(&self) -> SessionId {
+        self.0.id
+    }
+
+    /// The endpoint that was called.
+    pub fn endpoint(&self) -> &str {
+        split_method(&self.0.method).0
+    }
+
+    /// The method that was called, without its endpoint.
+    pub fn method(&self) -> &str {
+        split_method(&self.0.method).1
+    }
+
+    /// The peer's address, where the transport has one.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.0.peer
+    }
+
+    /// The token that came with the call, or else with the connection.
+    pub fn token(&self) -> Option<&Token> {
+        self.0.token.as_ref()
+    }
+
+    /// The notes that the caller sent beside the arguments.
+    pub fn metadata(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.0.metadata.iter().map(|(key, value)| (key.as_str(), &value[..]))
+    }
+
+    /// Adds a hook that runs once when the session closes: after the method's future was dropped,
+    /// in the order in which hooks were added, one after the other, also if the method failed or
+    /// panicked. A hook that panics or takes long delays only the hooks behind it.
+    ///
+    /// # Errors
+    /// If the session is closed; the hook does not run then.
+    pub fn on_close<F, Fut>(&self, hook: F) -> Result<HookId, SessionClosed>
+    where
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let mut state = self.state();
+        if state.closed {
+            return Err(SessionClosed);
+        }
+        state.last_hook += 1;
+        let id = HookId(state.last_hook);
+        state.hooks.push((id, Box::new(move || Box::pin(hook()))));
+        Ok(id)
+    }
+
+    /// Removes a hook, if it has not begun to run. Whether that was so.
+    pub fn remove_on_close(&self, id: HookId) -> bool {
+        let mut state = self.state();
+        let before = state.hooks.len();
+        let removed: Vec<_> = state.hooks.extract_if(.., |(hook, _)| *hook == id).collect();
+        let after = state.hooks.len();
+        drop(state);
+        drop(removed); // the user's Drop code, outside the lock
+        after < before
+    }
+
+    /// Whether the session is closed.
+    pub fn is_closed(&self) -> bool {
+        self.state().closed
+    }
+
+    /// Resolves when the session is closed: the call is over and the method's future was dropped.
+    /// Close hooks begin at the same time. Cancel-safe.
+    pub async fn closed(&self) {
+        std::future::poll_fn(|cx| {
+            let mut state = self.state();
+            if state.closed {
+                return Poll::Ready(());
+            }
+            if !state.waiting_for_close.iter().any(|waker| waker.will_wake(cx.waker())) {
+                state.waiting_for_close.push(cx.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// The call is over: who runs the handler is to be woken.
+    pub(crate) fn call_ended(&self) -> Option<Waker> {
+        self.0.call_ended.store(true, Ordering::Release);
+        self.state().handler.take()
+    }
+
+    /// Ready once the call is over; for the task that runs the handler.
+    pub(crate) fn poll_call_ended(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.0.call_ended.load(Ordering::Acquire) {
+            return Poll::Ready(());
+        }
+        let mut state = self.state();
+        match &mut state.handler {
+            Some(waker) if waker.will_wake(cx.waker()) => {}
+            handler => *handler = Some(cx.waker().clone()),
+        }
+        drop(state);
+        // It may have ended between the look and the registration.
+        if self.0.call_ended.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Closes the session, once: wakes who waits for it, runs the hooks in order.
+    pub(crate) async fn close(&self) {
+        let waiting = {
+            let mut state = self.state();
+            state.closed = true;
+            std::mem::take(&mut state.waiting_for_close)
+        };
+        waiting.into_iter().for_each(Waker::wake);
+        while let Some(hook) = self.next_hook() {
+            let run = std::panic::AssertUnwindSafe(async move { hook().await });
+            // A hook's panic was reported by the panic hook; the next one runs all the same.
+            let _ = run.catch_unwind().await;
+        }
+    }
+
+    fn next_hook(&self) -> Option<Hook> {
+        let mut state = self.state();
+        (!state.hooks.is_empty()).then(|| state.hooks.remove(0).1)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("id", &self.0.id).field("method", &self.0.method).finish()
+    }
+}
+
+/// Endpoint and method, parted at the last dot.
+pub(crate) fn split_method(method: &str) -> (&str, &str) {
+    method.rsplit_once('.').unwrap_or((method, ""))
+}
