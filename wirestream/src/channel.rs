@@ -49,27 +49,33 @@ impl<T, E> fmt::Debug for Parameter<T, E> {
     }
 }
 
-/// What a call takes for a parameter stream of `T`: a [`Parameter`] from a [`channel`], or any
-/// `Stream` of items, which a task forwards for as long as the method wants more.
-pub trait IntoParameter<T, E = NoError> {
+/// What a call takes for a parameter stream: a [`Parameter`] from a [`channel`], or any `Stream` of
+/// items, which a task forwards for as long as the method wants more.
+pub trait IntoParameter {
+    /// What the stream carries.
+    type Item;
+
     #[doc(hidden)]
     fn into_plug(self, runtime: &Arc<dyn Runtime>) -> Plug;
 }
 
-impl<T, E> IntoParameter<T, E> for Parameter<T, E> {
+impl<T, E> IntoParameter for Parameter<T, E> {
+    type Item = T;
+
     fn into_plug(self, _: &Arc<dyn Runtime>) -> Plug {
         self.plug
     }
 }
 
-impl<S, T, E> IntoParameter<T, E> for S
+impl<S> IntoParameter for S
 where
-    S: Stream<Item = T> + Send + 'static,
-    T: Serialize + Send + 'static,
-    E: Send + 'static,
+    S: Stream + Send + 'static,
+    S::Item: Serialize + Send + 'static,
 {
+    type Item = S::Item;
+
     fn into_plug(self, runtime: &Arc<dyn Runtime>) -> Plug {
-        let (sender, parameter) = channel_with_error::<T, E>();
+        let (sender, parameter) = channel::<S::Item>();
         let forward = AssertUnwindSafe(forward(self, sender)).catch_unwind();
         // A panic in the stream was reported by the panic hook; its sender was dropped
         // unfinished, so that the method sees the stream cancelled.

@@ -235,7 +235,7 @@ impl CallBuilder<'_> {
     }
 
     /// The next parameter stream: a [`Parameter`](crate::Parameter) or any `Stream` of items.
-    pub fn parameter<T, E>(mut self, parameter: impl IntoParameter<T, E>) -> Self {
+    pub fn parameter(mut self, parameter: impl IntoParameter) -> Self {
         self.plugs.push(parameter.into_plug(&self.client.shared.runtime));
         self
     }

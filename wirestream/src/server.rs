@@ -158,10 +158,11 @@ impl Server {
     ///
     /// Cancel-safe: the shutdown goes on, whoever waits for it.
     pub async fn shutdown(&self, drain: Duration) {
-        let mut connections = self.shared.connections();
-        connections.drain = Some(connections.drain.map_or(drain, |before| before.min(drain)));
-        let links: Vec<_> = connections.links.values().cloned().collect();
-        drop(connections);
+        let links: Vec<_> = {
+            let mut connections = self.shared.connections();
+            connections.drain = Some(connections.drain.map_or(drain, |before| before.min(drain)));
+            connections.links.values().cloned().collect()
+        };
         links.iter().for_each(|link| link.with(|core| core.shutdown = Some(drain)));
         poll_fn(|cx| {
             let mut connections = self.shared.connections();

@@ -1,0 +1,120 @@
+//! What is measured, and how long.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+const WARM: Duration = Duration::from_millis(100);
+const SPAN: Duration = Duration::from_millis(400);
+
+/// What one message of the echoing streams carries.
+pub(crate) const ECHO_SIZE: usize = 64;
+/// How many messages each echoing stream has under way.
+pub(crate) const OUTSTANDING: usize = 8;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// One message of 32 B there and back, one at a time.
+    PingPong,
+    /// The server sends messages of this size as fast as it can.
+    Push(usize),
+    /// So many streams echo 64 B, with 8 under way on each.
+    Echo(usize),
+}
+
+impl Work {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::PingPong,
+        Self::Push(32),
+        Self::Push(1024),
+        Self::Push(64 * 1024),
+        Self::Echo(100),
+        Self::Echo(1000),
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::PingPong => "ping-pong",
+            Self::Push(32) => "push-32",
+            Self::Push(1024) => "push-1k",
+            Self::Push(_) => "push-64k",
+            Self::Echo(100) => "echo-100",
+            Self::Echo(_) => "echo-1000",
+        }
+    }
+
+    pub(crate) fn about(self) -> &'static str {
+        match self {
+            Self::PingPong => "one stream, 32 B there and back, one at a time",
+            Self::Push(32) => "one stream, one way, 32 B",
+            Self::Push(1024) => "one stream, one way, 1 KiB",
+            Self::Push(_) => "one stream, one way, 64 KiB",
+            Self::Echo(100) => "100 streams echo 64 B, 8 under way on each",
+            Self::Echo(_) => "1,000 streams echo 64 B, 8 under way on each",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Peer {
+    /// Raw tokio-tungstenite that flushes after every message.
+    RawFlush,
+    /// Raw tokio-tungstenite that flushes when it would wait, or every 16 KiB.
+    RawBatch,
+    /// Wirestream, through its public API on both sides.
+    Ours,
+}
+
+impl Peer {
+    pub(crate) const ALL: [Self; 3] = [Self::RawFlush, Self::RawBatch, Self::Ours];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::RawFlush => "raw-flush",
+            Self::RawBatch => "raw-batch",
+            Self::Ours => "ours",
+        }
+    }
+
+    /// Messages a second.
+    pub(crate) fn measure(self, work: Work) -> f64 {
+        match self {
+            Self::RawFlush => crate::raw::measure(work, false),
+            Self::RawBatch => crate::raw::measure(work, true),
+            Self::Ours => crate::ours::measure(work),
+        }
+    }
+}
+
+pub(crate) struct Sample {
+    pub(crate) work: Work,
+    pub(crate) peer: Peer,
+    pub(crate) rate: f64,
+}
+
+/// Counts messages while the window is open. One thread's.
+#[derive(Clone, Default)]
+pub(crate) struct Meter(Rc<Cell<u64>>);
+
+impl Meter {
+    pub(crate) fn hit(&self) {
+        self.0.set(self.0.get() + 1);
+    }
+
+    /// Opens the window after warming up, closes it, and gives the rate. Run beside the load.
+    pub(crate) async fn rate(&self) -> f64 {
+        tokio::time::sleep(WARM).await;
+        let (start, before) = (Instant::now(), self.0.get());
+        tokio::time::sleep(SPAN).await;
+        let hits = self.0.get() - before;
+        hits as f64 / start.elapsed().as_secs_f64()
+    }
+}
+
+/// A runtime of one thread.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, future)
+}
