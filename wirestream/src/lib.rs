@@ -1,4 +1,71 @@
-//! Typed two-way streams between apps and Rust servers: the executor-free layer.
+//! Typed two-way streams between apps and Rust servers, many calls at once over one connection:
+//! the layer that applications see, for any executor.
+//!
+//! An application takes an adapter (`wirestream-tokio`), which exports all of this. What it meets:
+//!
+//! | | |
+//! |---|---|
+//! | [`Server`], [`Endpoint`] | methods by name; each takes a [`Session`], plain arguments and streams, and returns a stream or a value |
+//! | [`Client`], [`CallBuilder`] | calls them; connects by itself, shares one connection, closes it when idle |
+//! | [`channel`], [`Sender`], [`Parameter`] | a stream that is sent |
+//! | [`Receiver`], [`Unary`] | a stream, or one value, that is received |
+//! | [`StreamError`], [`SendError`] | how a stream ended, why a message was not sent |
+//! | [`Value`] | a message of any type |
+//! | [`Limits`] | what a connection may cost |
+//!
+//! # A call
+//!
+//! The server's method and the client's call are of the same shape,
+//! whatever carries their packets.
+//!
+//! ```
+//! use futures_util::{Stream, StreamExt};
+//! use wirestream::{Endpoint, NoError, Receiver, Server, Session, channel};
+//!
+//! /// Adds up what it receives, and tells each sum.
+//! fn sums(
+//!     _: Session,
+//!     (start,): (i64,),
+//!     (numbers,): (Receiver<i64>,),
+//! ) -> impl Stream<Item = Result<i64, NoError>> {
+//!     numbers.filter_map(async |number| number.ok()).scan(start, |sum, number| {
+//!         *sum += number;
+//!         std::future::ready(Some(Ok(*sum)))
+//!     })
+//! }
+//!
+//! # fn server() -> Result<Server, wirestream::BuildError> {
+//! let server = Server::builder().endpoint(Endpoint::new("Example").stream("sums", sums)).build()?;
+//! # Ok(server)
+//! # }
+//! # async fn call(client: wirestream::Client) -> Result<(), Box<dyn std::error::Error>> {
+//! let (input, numbers) = channel();
+//! let mut sums = client.call("Example.sums").arguments(&(100,)).parameter(numbers).stream::<i64>();
+//! input.send(1).await?;
+//! input.send(2).await?;
+//! input.finish();
+//! assert_eq!(sums.next().await, Some(Ok(101)));
+//! assert_eq!(sums.next().await, Some(Ok(103)));
+//! assert_eq!(sums.next().await, None);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The rules of a call
+//!
+//! - A call lives until its method returns, fails, or the caller drops the returned stream; then its
+//!   parameter streams are over too, its handler is dropped, and its [`Session`] closes.
+//! - A parameter stream ends when its sender [finishes](Sender::finish) or [fails](Sender::fail) it,
+//!   or when the method drops its [`Receiver`]; that leaves the others and the reply alone.
+//! - A sender that is dropped unfinished cancels its stream: what just stops never looks finished.
+//! - When the connection is lost, every stream on both sides ends with [`StreamError::Lost`].
+//! - A failure inside one call (arguments that do not fit, a message that does not decode, a panic)
+//!   ends that call, or that stream, alone.
+//!
+//! # Your own executor
+//!
+//! An adapter implements [`Transport`], [`Timer`] and [`Runtime`], and [`Dial`] for clients; see
+//! `wirestream-tokio`. To leave async behind altogether, drive `wirestream-protocol` yourself.
 
 mod channel;
 mod client;
