@@ -74,7 +74,8 @@ impl OutHalf {
         self.state == SenderState::Finishing && self.outbox.is_empty() && self.needs().is_none()
     }
 
-    /// Queues a message whose credit was taken; returns how many bytes that adds.
+    /// Queues a message whose credit was taken, in one frame if it fits one (R-MSG-5); returns how
+    /// many bytes that adds.
     pub(crate) fn push(&mut self, id: Outbound, payload: Payload<'_>, chunk: usize) -> usize {
         let slice = payload.as_slice();
         if slice.len() <= chunk {

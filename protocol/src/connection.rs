@@ -16,7 +16,7 @@ use alloc::format;
 
 use bytes::BytesMut;
 
-use crate::call::CallTable;
+use crate::call::{CallTable, InHalf, OutHalf};
 use crate::credit::{ReceiveCredit, SendCredit};
 use crate::limits::Announced;
 use crate::state::{CallEvent, SenderEvent, Step};
@@ -183,6 +183,7 @@ impl Connection {
     /// The minor version in force: the lower of the two, once the peer's `Hello` has come
     /// (R-HELLO-4).
     pub fn minor_version(&self) -> Option<u64> {
+        #[allow(clippy::unnecessary_min_or_max, reason = "it is, as long as this is version 0")]
         self.peer.map(|_| self.peer_minor.min(crate::wire::MINOR))
     }
 
@@ -276,7 +277,7 @@ impl Connection {
     #[doc(hidden)]
     pub fn audit(&self) -> Result<(), &'static str> {
         let requests = self.calls.iter().map(|call| call.request_cost);
-        let halves = self.calls.iter().flat_map(|call| &call.incoming).map(|half| half.held());
+        let halves = self.calls.iter().flat_map(|call| &call.incoming).map(InHalf::held);
         let refused = self.control.iter().map(|control| match control {
             Control::Reject { held, .. } => u64::from(*held),
             Control::Open(_) | Control::Accept(_) | Control::Stop { .. } | Control::Credit(_) => 0,
@@ -293,7 +294,7 @@ impl Connection {
             }
         }
         let out: usize =
-            self.calls.iter().flat_map(|call| &call.outgoing).map(|half| half.buffered()).sum();
+            self.calls.iter().flat_map(|call| &call.outgoing).map(OutHalf::buffered).sum();
         if out != self.buffered {
             return Err("the outgoing buffers hold other than was counted");
         }
@@ -410,7 +411,7 @@ impl Connection {
     /// Frees the call's slot.
     fn remove_call(&mut self, id: CallId) {
         if let Some(mut call) = self.calls.remove(id) {
-            let held: u64 = call.incoming.iter_mut().map(|half| half.discard()).sum();
+            let held: u64 = call.incoming.iter_mut().map(InHalf::discard).sum();
             self.receive_credit.release(held);
         }
         self.settle();

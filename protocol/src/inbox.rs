@@ -15,7 +15,7 @@ const WORTH_SLICING: usize = 2 * 1024;
 /// A drained buffer larger than this is given back.
 const KEPT: usize = 4 * 1024;
 
-/// A message that has begun and not ended.
+/// A message that has begun and not ended: nobody sees it before it is whole (R-MSG-4).
 #[derive(Debug)]
 struct Partial {
     assembled: Vec<u8>,

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 #![no_std]
+#![warn(clippy::wildcard_enum_match_arm)]
 
 extern crate alloc;
 

@@ -260,7 +260,7 @@ pub fn frames(packet: &[u8]) -> impl Iterator<Item = Result<Frame<'_>, Violation
         if failed {
             return None;
         }
-        let frame = raw.next_frame().transpose()?.and_then(|frame| frame.parse());
+        let frame = raw.next_frame().transpose()?.and_then(RawFrame::parse);
         failed = frame.is_err();
         Some(frame)
     })

@@ -182,10 +182,7 @@ pub struct Plug(Arc<Socket>);
 impl Plug {
     /// The call is open: the sender may send.
     pub(crate) fn open(&self, link: &Arc<Link>, half: Outbound) {
-        let end = match self.replace(State::Open(Arc::clone(link), half)) {
-            Some(end) => end,
-            None => return,
-        };
+        let Some(end) = self.replace(State::Open(Arc::clone(link), half)) else { return };
         if let Some(end) = end {
             link.with(|core| core.connection.finish(half, end)).ok();
         }

@@ -10,6 +10,12 @@ use serde::de::DeserializeOwned;
 #[error("{0}")]
 pub struct CodecError(Box<str>);
 
+impl CodecError {
+    pub(crate) fn new(detail: impl Into<Box<str>>) -> Self {
+        Self(detail.into())
+    }
+}
+
 /// A buffer larger than this is not kept for the next value.
 const KEPT: usize = 16 * 1024;
 
@@ -46,12 +52,12 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError>
     let (value, rest) = postcard::take_from_bytes(bytes)?;
     match rest.len() {
         0 => Ok(value),
-        n => Err(CodecError(format!("{n} bytes after the value").into())),
+        n => Err(CodecError::new(format!("{n} bytes after the value"))),
     }
 }
 
 impl From<postcard::Error> for CodecError {
     fn from(error: postcard::Error) -> Self {
-        Self(error.to_string().into())
+        Self::new(error.to_string())
     }
 }

@@ -9,7 +9,7 @@ use futures_core::{FusedStream, Stream};
 use serde::de::DeserializeOwned;
 use wirestream_protocol::{End, Inbound, Run, Taken};
 
-use crate::codec::decode;
+use crate::codec::{CodecError, decode};
 use crate::error::{NoError, StreamError};
 use crate::link::Link;
 
@@ -176,7 +176,12 @@ impl<T: DeserializeOwned, E: DeserializeOwned> Future for Unary<T, E> {
         let this = &mut *self;
         loop {
             match ready!(Pin::new(&mut this.reply).poll_next(cx)) {
-                Some(Ok(value)) => this.value = Some(value),
+                Some(Ok(value)) if this.value.is_none() => this.value = Some(value),
+                Some(Ok(_)) => {
+                    this.reply.close();
+                    let error = CodecError::new("a second value in a reply of one");
+                    return Poll::Ready(Err(StreamError::Decode(error)));
+                }
                 Some(Err(error)) => return Poll::Ready(Err(error)),
                 // A value that takes no bytes is not sent.
                 None => {
@@ -196,6 +201,9 @@ impl<T, E> fmt::Debug for Unary<T, E> {
         f.write_str("Unary(..)")
     }
 }
+
+/// What a receiver finds in its socket.
+type Found = Result<(Arc<Link>, Inbound), StreamError<NoError>>;
 
 /// Where a reply waits for its call to be open.
 #[derive(Debug, Default)]
@@ -217,7 +225,7 @@ impl ReplySocket {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn poll(&self, cx: &Context<'_>) -> Poll<Result<(Arc<Link>, Inbound), StreamError<NoError>>> {
+    fn poll(&self, cx: &Context<'_>) -> Poll<Found> {
         let mut state = self.state();
         match &mut *state {
             Reply::Open(link, half) => Poll::Ready(Ok((Arc::clone(link), *half))),

@@ -13,8 +13,9 @@ use crate::{
 };
 
 impl Connection {
-    /// Takes one packet: the payload of one binary WebSocket message. Never fails: a packet that
-    /// breaks a rule ends the connection, with the rule as the reason.
+    /// Takes one packet: the payload of one binary WebSocket message (R-PACKET-1). Never fails: a
+    /// packet that breaks a rule ends the connection, with the rule as the reason.
+    #[allow(clippy::needless_pass_by_value, reason = "the packet is this connection's from now on")]
     pub fn handle_message(&mut self, packet: Bytes, now: Time) {
         self.advance(now);
         if self.closed.is_some() {
@@ -325,7 +326,8 @@ impl Connection {
             FaultCode::Cancelled => Fault::Cancelled,
             FaultCode::Revoked => Fault::Revoked,
             FaultCode::App => {
-                check_size(payload.len(), self.config.limits.chunk as usize)?;
+                let limits = &self.config.limits;
+                check_size(payload.len(), limits.chunk.min(limits.message) as usize)?;
                 let price = cost(payload.len());
                 self.charge_connection(price)?; // R-ERROR-3
                 let fault = Fault::App(payload_bytes(packet, payload));

@@ -36,6 +36,9 @@ impl Connection {
 
     /// Whether `poll_transmit` has something to do.
     pub fn has_transmit(&self) -> bool {
+        if self.closed.is_some() {
+            return self.farewell.is_some();
+        }
         self.hello_owed
             || self.ping_owed
             || self.pong_owed
@@ -43,7 +46,6 @@ impl Connection {
             || !self.control.is_empty()
             || !self.ring.is_empty()
             || self.receive_credit.is_due()
-            || self.farewell.is_some()
     }
 
     fn last_packet(&mut self) -> Option<Bytes> {
