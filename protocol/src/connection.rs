@@ -60,10 +60,7 @@ enum Control {
         rejection: Rejection,
         held: u32,
     },
-    Stop {
-        call: u32,
-        half: u8,
-    },
+    Stop { call: CallId, half: u8 },
     Credit(Inbound),
 }
 

@@ -1,20 +1,27 @@
-use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+mod call;
+mod retry;
+mod status;
 
-use bytes::Bytes;
-use serde::Serialize;
+pub use call::CallBuilder;
+pub use retry::RetryPolicy;
+pub use status::{Status, StatusChanges};
+
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Waker;
+use std::time::Duration;
+
 use wirestream_protocol::{
-    CloseReason, Config, Connection, Limits, LimitsError, OpenError, RejectCode, Rejection,
-    Request, Role, Token,
+    CloseReason, Config, Connection, Limits, LimitsError, Request, Role, Token,
 };
 
-use crate::channel::{IntoParameter, Plug};
-use crate::codec::encode;
 use crate::driver::Driver;
-use crate::error::{LostReason, NoError, SendError, StreamError};
+use crate::error::LostReason;
 use crate::link::Link;
-use crate::receiver::{Receiver, ReplySocket, Unary};
-use crate::transport::{Dial, Runtime, Transport};
+use crate::transport::{ConnectError, Dial, Runtime, Timer, Transport};
+use call::PendingCall;
+use status::Listeners;
 
 /// How a client is set up.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +30,8 @@ pub struct ClientConfig {
     pub limits: Limits,
     /// A token that says who the caller is; it goes with the connection, never in its URL.
     pub token: Option<Token>,
+    /// Whether and when to try again when no connection could be made.
+    pub retry: RetryPolicy,
 }
 
 /// Calls methods on a server, over one connection that makes and closes itself.
@@ -30,7 +39,8 @@ pub struct ClientConfig {
 /// The first call connects; all calls share the connection, and calls that are made while it is
 /// being made share the attempt. Once no call has been open for
 /// [`Limits::linger`], the connection is closed. When it is lost, the calls on it end with
-/// [`StreamError::Lost`], and the next call connects anew. Nothing is ever sent twice.
+/// [`StreamError::Lost`](crate::StreamError::Lost), and the next call connects anew. Nothing is
+/// ever sent twice.
 ///
 /// Clones are the same client. Adapters make one from a URL.
 #[derive(Clone)]
@@ -50,6 +60,7 @@ struct State {
     phase: Phase,
     /// Counts connections, so that one that was given up cannot become the current one.
     attempt: u64,
+    listeners: Listeners,
 }
 
 #[derive(Default)]
@@ -87,29 +98,34 @@ impl Client {
         }
     }
 
-    /// Ends every call and closes the connection: their streams end with [`StreamError::Lost`] on
-    /// both sides. A later call connects anew.
+    /// Ends every call and closes the connection: their streams end with
+    /// [`StreamError::Lost`](crate::StreamError::Lost) on both sides. A later call connects anew.
     pub fn disconnect(&self) {
+        let lost = LostReason::Closed(CloseReason::Local);
         let mut state = self.shared.state();
-        state.attempt += 1;
         let phase = std::mem::take(&mut state.phase);
+        if matches!(phase, Phase::Idle) {
+            return;
+        }
+        state.attempt += 1;
+        let wakers = state.listeners.change(&Status::Disconnected(Some(lost.clone())));
         drop(state);
+        wakers.into_iter().for_each(Waker::wake);
         match phase {
             Phase::Idle => {}
             Phase::Connected(link) => link.with(|core| core.connection.close()),
-            Phase::Connecting(calls) => {
-                let lost = LostReason::Closed(CloseReason::Local);
-                calls.into_iter().for_each(|call| call.lose(&lost));
-            }
+            Phase::Connecting(calls) => calls.into_iter().for_each(|call| call.lose(&lost)),
         }
     }
 
-    /// Whether there is a connection at this time.
-    pub fn is_connected(&self) -> bool {
-        match &self.shared.state().phase {
-            Phase::Connected(link) => link.lock().connection.closed().is_none(),
-            Phase::Idle | Phase::Connecting(_) => false,
-        }
+    /// What the connection is doing.
+    pub fn status(&self) -> Status {
+        self.shared.state().listeners.now()
+    }
+
+    /// What the connection is doing, and every change from now on.
+    pub fn status_changes(&self) -> StatusChanges {
+        self.shared.state().listeners.listen()
     }
 
     fn start(&self, mut call: PendingCall) {
@@ -121,17 +137,10 @@ impl Client {
                 Phase::Idle => {
                     state.phase = Phase::Connecting(vec![call]);
                     state.attempt += 1;
-                    let attempt = state.attempt;
+                    let connect = connect(Arc::downgrade(&self.shared), state.attempt);
+                    let wakers = state.listeners.change(&Status::Connecting);
                     drop(state);
-                    let shared = Arc::downgrade(&self.shared);
-                    let dialled = self.shared.dial.dial();
-                    let connect = async move {
-                        let dialled = dialled.await;
-                        if let Some(driver) = connected(&shared, attempt, dialled) {
-                            driver.await;
-                            ended(&shared, attempt);
-                        }
-                    };
+                    wakers.into_iter().for_each(Waker::wake);
                     return self.shared.runtime.spawn(Box::pin(connect));
                 }
             };
@@ -147,57 +156,119 @@ impl Client {
     }
 }
 
-/// An attempt to connect has come to something: the calls that wait are opened, or lost.
-fn connected(
-    shared: &Weak<Shared>,
-    attempt: u64,
-    dialled: Result<Box<dyn Transport>, crate::transport::ConnectError>,
-) -> Option<Driver> {
-    let client = shared.upgrade()?;
-    let timer = client.runtime.timer();
-    let config = Config { limits: client.config.limits.clone(), token: client.config.token.clone() };
-    let connection = Connection::new(Role::Client, config, timer.now());
-    let mut state = client.state();
-    if state.attempt != attempt {
-        return None; // given up in the meantime
-    }
-    let calls = match std::mem::take(&mut state.phase) {
-        Phase::Connecting(calls) => calls,
-        Phase::Idle | Phase::Connected(_) => Vec::new(),
-    };
-    match (dialled, connection) {
-        (Ok(transport), Ok(connection)) => {
-            let link = Link::new(connection);
-            state.phase = Phase::Connected(Arc::clone(&link));
-            drop(state);
-            for call in calls {
-                if let Some(call) = call.open(&link) {
-                    call.lose(&LostReason::Closed(CloseReason::Local));
+/// Makes a connection, again if the policy says so, and drives it to its end.
+async fn connect(shared: Weak<Shared>, attempt: u64) {
+    let mut failures = 0;
+    loop {
+        let Some(dialled) = shared.upgrade().map(|client| client.dial.dial()) else { return };
+        let dialled = dialled.await;
+        let Some(client) = shared.upgrade() else { return };
+        let error = match dialled {
+            Ok(transport) => {
+                let Some(driver) = client.connected(attempt, transport) else { return };
+                drop(client); // the connection outlives its client as long as it has calls
+                let reason = driver.await;
+                if let Some(client) = shared.upgrade() {
+                    client.ended(attempt, reason);
                 }
+                return;
             }
-            Some(Driver::new(link, transport, timer, None))
+            Err(error) => error,
+        };
+        failures += 1;
+        let pause = client.config.retry.pause(failures, fastrand::f64());
+        match pause.filter(|_| error.kind.is_retryable()) {
+            None => return client.failed(attempt, &error),
+            Some(pause) => {
+                let mut timer = client.runtime.timer();
+                if !client.change(attempt, &Status::Waiting(pause)) {
+                    return;
+                }
+                drop(client);
+                wait(&mut *timer, pause).await;
+            }
         }
-        (Err(error), _) => {
-            drop(state);
-            calls.into_iter().for_each(|call| call.lose(&LostReason::Connect(error.clone())));
-            None
+        let going_on = shared.upgrade().is_some_and(|c| c.change(attempt, &Status::Connecting));
+        if !going_on {
+            return;
         }
-        // The limits were validated when the client was made.
-        (Ok(_), Err(_)) => None,
     }
 }
 
-fn ended(shared: &Weak<Shared>, attempt: u64) {
-    let Some(client) = shared.upgrade() else { return };
-    let mut state = client.state();
-    if state.attempt == attempt && matches!(state.phase, Phase::Connected(_)) {
-        state.phase = Phase::Idle;
-    }
+async fn wait(timer: &mut dyn Timer, pause: Duration) {
+    let deadline = timer.now() + pause;
+    poll_fn(|cx| timer.poll_until(cx, deadline)).await;
 }
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a change of the current connection. Whether it is current.
+    fn change(&self, attempt: u64, status: &Status) -> bool {
+        let mut state = self.state();
+        if state.attempt != attempt {
+            return false;
+        }
+        let wakers = state.listeners.change(status);
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+        true
+    }
+
+    /// There is a transport: the calls that wait are opened. `None` if the attempt was given up in
+    /// the meantime.
+    fn connected(&self, attempt: u64, transport: Box<dyn Transport>) -> Option<Driver> {
+        let timer = self.runtime.timer();
+        let config =
+            Config { limits: self.config.limits.clone(), token: self.config.token.clone() };
+        // The limits were validated when the client was made.
+        let link = Link::new(Connection::new(Role::Client, config, timer.now()).ok()?);
+        let mut state = self.state();
+        if state.attempt != attempt {
+            return None;
+        }
+        let before = std::mem::replace(&mut state.phase, Phase::Connected(Arc::clone(&link)));
+        let wakers = state.listeners.change(&Status::Connected);
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+        if let Phase::Connecting(calls) = before {
+            for call in calls {
+                if let Some(call) = call.open(&link) {
+                    call.lose(&LostReason::Closed(CloseReason::Local));
+                }
+            }
+        }
+        Some(Driver::new(link, transport, timer, None))
+    }
+
+    /// No connection could be made: the calls that wait are lost.
+    fn failed(&self, attempt: u64, error: &ConnectError) {
+        let lost = LostReason::Connect(error.clone());
+        let mut state = self.state();
+        if state.attempt != attempt {
+            return;
+        }
+        let phase = std::mem::take(&mut state.phase);
+        let wakers = state.listeners.change(&Status::Disconnected(Some(lost.clone())));
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+        if let Phase::Connecting(calls) = phase {
+            calls.into_iter().for_each(|call| call.lose(&lost));
+        }
+    }
+
+    fn ended(&self, attempt: u64, reason: CloseReason) {
+        let mut state = self.state();
+        if state.attempt != attempt {
+            return;
+        }
+        state.phase = Phase::Idle;
+        let status = Status::Disconnected(Some(LostReason::Closed(reason)));
+        let wakers = state.listeners.change(&status);
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -205,144 +276,4 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Client(..)")
     }
-}
-
-/// A call in the making: its arguments, its parameter streams in order, and last what it returns.
-///
-/// ```
-/// # fn call(client: wirestream::Client) {
-/// let (numbers, parameter) = wirestream::channel::<i64>();
-/// let sum = client.call("Example.sum").parameter(parameter).unary::<i64>();
-/// # let _ = (numbers, sum);
-/// # }
-/// ```
-#[must_use = "nothing is called before `stream` or `unary`"]
-pub struct CallBuilder<'a> {
-    client: &'a Client,
-    request: Request,
-    plugs: Vec<Plug>,
-    failure: Option<StreamError>,
-}
-
-impl CallBuilder<'_> {
-    /// The plain arguments: a tuple of them, in order.
-    pub fn arguments<A: Serialize + ?Sized>(mut self, arguments: &A) -> Self {
-        match encode(arguments) {
-            Ok(bytes) => self.request.arguments = bytes.into(),
-            Err(error) => self.failure = Some(StreamError::Encode(error)),
-        }
-        self
-    }
-
-    /// The next parameter stream: a [`Parameter`](crate::Parameter) or any `Stream` of items.
-    pub fn parameter(mut self, parameter: impl IntoParameter) -> Self {
-        self.plugs.push(parameter.into_plug(&self.client.shared.runtime));
-        self
-    }
-
-    /// A token for this call alone, in place of the connection's.
-    pub fn token(mut self, token: Token) -> Self {
-        self.request.token = Some(token);
-        self
-    }
-
-    /// A note beside the arguments, as a header is; at most 64 of them.
-    pub fn metadata(mut self, key: impl Into<String>, value: impl Into<Bytes>) -> Self {
-        self.request.metadata.push((key.into(), value.into()));
-        self
-    }
-
-    /// Calls a method that returns a stream. Returns at once; whatever goes wrong is an item of
-    /// the stream.
-    pub fn stream<T>(self) -> Receiver<T> {
-        self.stream_with_error()
-    }
-
-    /// As [`stream`](Self::stream), for a method with a typed error.
-    pub fn stream_with_error<T, E>(mut self) -> Receiver<T, E> {
-        let socket = Arc::new(ReplySocket::default());
-        let reply = Receiver::waiting(Arc::clone(&socket));
-        match u8::try_from(self.plugs.len()) {
-            Ok(parameters) => self.request.parameters = parameters,
-            Err(_) => self.failure = Some(refused(&OpenError::Parameters)),
-        }
-        let call = PendingCall { request: self.request, plugs: self.plugs, reply: socket };
-        match self.failure {
-            None => self.client.start(call),
-            Some(failure) => call.fail(failure),
-        }
-        reply
-    }
-
-    /// Calls a method that returns one value, and is done once it has.
-    pub fn unary<T>(self) -> Unary<T> {
-        Unary::new(self.stream())
-    }
-
-    /// As [`unary`](Self::unary), for a method with a typed error.
-    pub fn unary_with_error<T, E>(self) -> Unary<T, E> {
-        Unary::new(self.stream_with_error())
-    }
-}
-
-impl fmt::Debug for CallBuilder<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CallBuilder").field("request", &self.request).finish_non_exhaustive()
-    }
-}
-
-/// A call that waits for a connection.
-struct PendingCall {
-    request: Request,
-    plugs: Vec<Plug>,
-    reply: Arc<ReplySocket>,
-}
-
-impl PendingCall {
-    /// Opens the call. Gives it back if that connection takes no new calls.
-    fn open(self, link: &Arc<Link>) -> Option<Self> {
-        if self.reply.is_abandoned() {
-            return None;
-        }
-        let opened = link.with(|core| {
-            let id = core.connection.open(&self.request)?;
-            let call = core.connection.call(id);
-            let halves = call.and_then(|call| {
-                let numbers = 1..=self.request.parameters;
-                let parameters: Vec<_> = numbers.filter_map(|n| call.outbound(n)).collect();
-                Some((parameters, call.inbound(0)?))
-            });
-            Ok(halves)
-        });
-        match opened {
-            Err(OpenError::Lost(_) | OpenError::GoingAway | OpenError::Exhausted) => {
-                return Some(self);
-            }
-            Err(error) => self.fail(refused(&error)),
-            Ok(None) => self.fail(StreamError::Cancelled),
-            Ok(Some((parameters, reply))) => {
-                self.plugs.iter().zip(parameters).for_each(|(plug, half)| plug.open(link, half));
-                self.reply.open(link, reply);
-            }
-        }
-        None
-    }
-
-    fn lose(self, reason: &LostReason) {
-        self.plugs.iter().for_each(|plug| plug.fail(SendError::Lost(reason.clone())));
-        self.reply.fail(StreamError::Lost(reason.clone()));
-    }
-
-    fn fail(self, failure: StreamError<NoError>) {
-        self.reply.fail(failure);
-    }
-}
-
-/// A call that this side refuses to make, in the words in which the other would.
-fn refused(error: &OpenError) -> StreamError<NoError> {
-    let code = match error {
-        OpenError::Busy => RejectCode::Busy,
-        _ => RejectCode::InvalidArguments,
-    };
-    StreamError::Rejected(Rejection::new(code, error.to_string()))
 }

@@ -82,7 +82,7 @@ mod transport;
 mod value;
 
 pub use channel::{IntoParameter, Parameter, channel, channel_with_error};
-pub use client::{CallBuilder, Client, ClientConfig};
+pub use client::{CallBuilder, Client, ClientConfig, RetryPolicy, Status, StatusChanges};
 pub use codec::CodecError;
 pub use error::{LostReason, NoError, SendError, StreamError, TrySendError};
 pub use memory::MemoryTransport;

@@ -113,9 +113,9 @@ impl<T, E> Sender<T, E> {
                 core.wait_writable(*half, cx);
                 Poll::Pending
             }
-            sent => Poll::Ready(sent.map_err(|error| {
-                SendError::from_core(error).unwrap_or(SendError::Stopped)
-            })),
+            sent => Poll::Ready(
+                sent.map_err(|error| SendError::from_core(error).unwrap_or(SendError::Stopped)),
+            ),
         })
     }
 }

@@ -266,7 +266,6 @@ impl Connection {
     pub fn stop(&mut self, id: Inbound) {
         let role = self.role;
         let Some(call) = self.calls.get_mut(id.call) else { return };
-        let in_call = call.id.wire;
         let Some(half) = call.in_half(role, id.half) else { return };
         let Step::To(state) = half.state.step(ReceiverEvent::Stop) else { return };
         half.state = state;
@@ -276,7 +275,7 @@ impl Connection {
             return self.cancel(id.call);
         }
         if state == ReceiverState::Stopped {
-            self.control.push_back(Control::Stop { call: in_call, half: id.half });
+            self.control.push_back(Control::Stop { call: id.call, half: id.half });
         }
     }
 
@@ -309,7 +308,7 @@ impl Connection {
     fn cancel(&mut self, id: CallId) {
         let Some(call) = self.calls.get_mut(id) else { return };
         if call.state != CallState::Over && call.opening.is_none() {
-            self.control.push_back(Control::Stop { call: id.wire, half: 0 });
+            self.control.push_back(Control::Stop { call: id, half: 0 });
         }
         self.end_call(id, CallEvent::Cancel, Outcome::Cancelled);
     }

@@ -103,13 +103,16 @@ impl Connection {
                         self.packet.extend_from_slice(&opening.frame);
                     }
                 }
+                // R-CALL-5: nothing more is said of a call that was given up.
+                Control::Accept(id) | Control::Stop { call: id, half: 1.. } if self.is_over(id) => {
+                }
                 Control::Accept(id) => Frame::Accept { call: id.wire }.encode(&mut self.packet),
                 Control::Reject { call, rejection, held } => {
                     Frame::Reject { call, rejection }.encode(&mut self.packet);
                     self.receive_credit.release(held.into()); // R-OPEN-4
                 }
                 Control::Stop { call, half } => {
-                    Frame::Stop { call, half }.encode(&mut self.packet);
+                    Frame::Stop { call: call.wire, half }.encode(&mut self.packet);
                 }
                 Control::Credit(id) => self.grant_half(id),
             }

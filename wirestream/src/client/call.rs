@@ -1,0 +1,153 @@
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Serialize;
+use wirestream_protocol::{OpenError, RejectCode, Rejection, Request, Token};
+
+use super::Client;
+use crate::channel::{IntoParameter, Plug};
+use crate::codec::encode;
+use crate::error::{LostReason, NoError, SendError, StreamError};
+use crate::link::Link;
+use crate::receiver::{Receiver, ReplySocket, Unary};
+
+/// A call in the making: its arguments, its parameter streams in order, and last what it returns.
+///
+/// ```
+/// # fn call(client: wirestream::Client) {
+/// let (numbers, parameter) = wirestream::channel::<i64>();
+/// let sum = client.call("Example.sum").parameter(parameter).unary::<i64>();
+/// # let _ = (numbers, sum);
+/// # }
+/// ```
+#[must_use = "nothing is called before `stream` or `unary`"]
+pub struct CallBuilder<'a> {
+    pub(super) client: &'a Client,
+    pub(super) request: Request,
+    pub(super) plugs: Vec<Plug>,
+    pub(super) failure: Option<StreamError>,
+}
+
+impl CallBuilder<'_> {
+    /// The plain arguments: a tuple of them, in order.
+    pub fn arguments<A: Serialize + ?Sized>(mut self, arguments: &A) -> Self {
+        match encode(arguments) {
+            Ok(bytes) => self.request.arguments = bytes.into(),
+            Err(error) => self.failure = Some(StreamError::Encode(error)),
+        }
+        self
+    }
+
+    /// The next parameter stream: a [`Parameter`](crate::Parameter) or any `Stream` of items.
+    pub fn parameter(mut self, parameter: impl IntoParameter) -> Self {
+        self.plugs.push(parameter.into_plug(&self.client.shared.runtime));
+        self
+    }
+
+    /// A token for this call alone, in place of the connection's.
+    pub fn token(mut self, token: Token) -> Self {
+        self.request.token = Some(token);
+        self
+    }
+
+    /// A note beside the arguments, as a header is; at most 64 of them.
+    pub fn metadata(mut self, key: impl Into<String>, value: impl Into<Bytes>) -> Self {
+        self.request.metadata.push((key.into(), value.into()));
+        self
+    }
+
+    /// Calls a method that returns a stream. Returns at once; whatever goes wrong is an item of
+    /// the stream.
+    pub fn stream<T>(self) -> Receiver<T> {
+        self.stream_with_error()
+    }
+
+    /// As [`stream`](Self::stream), for a method with a typed error.
+    pub fn stream_with_error<T, E>(mut self) -> Receiver<T, E> {
+        let socket = Arc::new(ReplySocket::default());
+        let reply = Receiver::waiting(Arc::clone(&socket));
+        match u8::try_from(self.plugs.len()) {
+            Ok(parameters) => self.request.parameters = parameters,
+            Err(_) => self.failure = Some(refused(&OpenError::Parameters)),
+        }
+        let call = PendingCall { request: self.request, plugs: self.plugs, reply: socket };
+        match self.failure {
+            None => self.client.start(call),
+            Some(failure) => call.fail(failure),
+        }
+        reply
+    }
+
+    /// Calls a method that returns one value, and is done once it has.
+    pub fn unary<T>(self) -> Unary<T> {
+        Unary::new(self.stream())
+    }
+
+    /// As [`unary`](Self::unary), for a method with a typed error.
+    pub fn unary_with_error<T, E>(self) -> Unary<T, E> {
+        Unary::new(self.stream_with_error())
+    }
+}
+
+impl fmt::Debug for CallBuilder<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallBuilder").field("request", &self.request).finish_non_exhaustive()
+    }
+}
+
+/// A call that waits for a connection.
+pub(super) struct PendingCall {
+    request: Request,
+    plugs: Vec<Plug>,
+    reply: Arc<ReplySocket>,
+}
+
+impl PendingCall {
+    /// Opens the call. Gives it back if that connection takes no new calls.
+    pub(super) fn open(self, link: &Arc<Link>) -> Option<Self> {
+        if self.reply.is_abandoned() {
+            return None;
+        }
+        let opened = link.with(|core| {
+            let id = core.connection.open(&self.request)?;
+            let call = core.connection.call(id);
+            let halves = call.and_then(|call| {
+                let numbers = 1..=self.request.parameters;
+                let parameters: Vec<_> = numbers.filter_map(|n| call.outbound(n)).collect();
+                Some((parameters, call.inbound(0)?))
+            });
+            Ok(halves)
+        });
+        match opened {
+            Err(OpenError::Lost(_) | OpenError::GoingAway | OpenError::Exhausted) => {
+                return Some(self);
+            }
+            Err(error) => self.fail(refused(&error)),
+            Ok(None) => self.fail(StreamError::Cancelled),
+            Ok(Some((parameters, reply))) => {
+                self.plugs.iter().zip(parameters).for_each(|(plug, half)| plug.open(link, half));
+                self.reply.open(link, reply);
+            }
+        }
+        None
+    }
+
+    pub(super) fn lose(self, reason: &LostReason) {
+        self.plugs.iter().for_each(|plug| plug.fail(SendError::Lost(reason.clone())));
+        self.reply.fail(StreamError::Lost(reason.clone()));
+    }
+
+    fn fail(self, failure: StreamError<NoError>) {
+        self.reply.fail(failure);
+    }
+}
+
+/// A call that this side refuses to make, in the words in which the other would.
+fn refused(error: &OpenError) -> StreamError<NoError> {
+    let code = match error {
+        OpenError::Busy => RejectCode::Busy,
+        _ => RejectCode::InvalidArguments,
+    };
+    StreamError::Rejected(Rejection::new(code, error.to_string()))
+}

@@ -1,0 +1,119 @@
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use futures_core::Stream;
+
+use crate::error::LostReason;
+
+/// Changes that a listener may leave unread; beyond them the oldest are dropped.
+const KEPT: usize = 64;
+
+/// What a client's connection is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Status {
+    /// There is none, and none is being made; why the last one ended, if there was one.
+    Disconnected(Option<LostReason>),
+    /// One is being made.
+    Connecting,
+    /// There is one.
+    Connected,
+    /// An attempt failed, and the next one is so far away.
+    Waiting(Duration),
+}
+
+/// The changes of a client's [`Status`], each once, from the status at the time it was asked for.
+/// A `Stream` that ends when the client is gone.
+///
+/// One that is not read keeps the latest 64 changes.
+#[derive(Debug)]
+pub struct StatusChanges {
+    queue: Arc<Mutex<Queue>>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    changes: VecDeque<Status>,
+    waker: Option<Waker>,
+    ended: bool,
+}
+
+impl Stream for StatusChanges {
+    type Item = Status;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Status>> {
+        let mut queue = lock(&self.queue);
+        match queue.changes.pop_front() {
+            Some(status) => Poll::Ready(Some(status)),
+            None if queue.ended => Poll::Ready(None),
+            None => {
+                queue.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+/// Who listens, and what they were told last.
+#[derive(Debug)]
+pub(super) struct Listeners {
+    now: Status,
+    queues: Vec<Weak<Mutex<Queue>>>,
+}
+
+impl Default for Listeners {
+    fn default() -> Self {
+        Self { now: Status::Disconnected(None), queues: Vec::new() }
+    }
+}
+
+impl Listeners {
+    pub(super) fn now(&self) -> Status {
+        self.now.clone()
+    }
+
+    pub(super) fn listen(&mut self) -> StatusChanges {
+        let changes = VecDeque::from([self.now.clone()]);
+        let queue = Arc::new(Mutex::new(Queue { changes, waker: None, ended: false }));
+        self.queues.retain(|queue| queue.strong_count() > 0);
+        self.queues.push(Arc::downgrade(&queue));
+        StatusChanges { queue }
+    }
+
+    /// Notes a change, and gives whom to wake once no lock is held.
+    pub(super) fn change(&mut self, status: &Status) -> Vec<Waker> {
+        if self.now == *status {
+            return Vec::new();
+        }
+        self.now = status.clone();
+        self.tell(|queue| {
+            if queue.changes.len() == KEPT {
+                queue.changes.pop_front();
+            }
+            queue.changes.push_back(status.clone());
+        })
+    }
+
+    fn tell(&mut self, what: impl Fn(&mut Queue)) -> Vec<Waker> {
+        let queues = self.queues.iter().filter_map(Weak::upgrade);
+        let wakers = queues.filter_map(|queue| {
+            let mut queue = lock(&queue);
+            what(&mut queue);
+            queue.waker.take()
+        });
+        wakers.collect()
+    }
+}
+
+impl Drop for Listeners {
+    fn drop(&mut self) {
+        self.tell(|queue| queue.ended = true).into_iter().for_each(Waker::wake);
+    }
+}
+
+fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner)
+}
