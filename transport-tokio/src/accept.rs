@@ -1,0 +1,84 @@
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+use wirestream_websocket::{Answer, MAX_HEAD, Refusal, answer};
+
+use crate::{Side, WebSocket};
+
+/// How long a client that was turned away may take to read why.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Why a client did not get through the handshake.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AcceptError {
+    /// It was turned away, and was told why.
+    #[error(transparent)]
+    Refused(Refusal),
+    /// It took longer than the handshake may.
+    #[error("the handshake took longer than it may")]
+    TimedOut,
+    /// The stream failed.
+    #[error("{detail}")]
+    Io {
+        /// The kind of failure.
+        kind: io::ErrorKind,
+        /// In words.
+        detail: Arc<str>,
+    },
+}
+
+impl From<io::Error> for AcceptError {
+    fn from(error: io::Error) -> Self {
+        Self::Io { kind: error.kind(), detail: error.to_string().into() }
+    }
+}
+
+/// Answers the handshake of a client on a fresh stream, `within` a time that nothing extends.
+///
+/// The subprotocol `wirestream.v1` is required and selected (R-WS-1), an extension never is
+/// (R-WS-3). A client that asks for anything else is told in plain text what is needed.
+///
+/// # Errors
+/// [`AcceptError`]; the stream is dropped.
+pub async fn accept<S>(mut stream: S, within: Duration) -> Result<WebSocket<S>, AcceptError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    match timeout(within, handshake(&mut stream)).await {
+        Ok(done) => done.map(|()| WebSocket::upgraded(stream, Side::Server)),
+        Err(_elapsed) => Err(AcceptError::TimedOut),
+    }
+}
+
+async fn handshake<S>(stream: &mut S) -> Result<(), AcceptError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut received = Vec::with_capacity(1024);
+    loop {
+        let room = (MAX_HEAD - received.len()) as u64;
+        if (&mut *stream).take(room).read_buf(&mut received).await? == 0 {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+        match answer(&received) {
+            Answer::ReadOn => {}
+            Answer::Accepted(response) => {
+                stream.write_all(&response).await?;
+                stream.flush().await?;
+                return Ok(());
+            }
+            Answer::Refused(refusal, response) => {
+                stream.write_all(&response).await?;
+                stream.shutdown().await?;
+                // A socket that is closed with unread bytes is reset, and the answer may be lost.
+                let mut nowhere = tokio::io::sink();
+                let _ = timeout(FAREWELL, tokio::io::copy(stream, &mut nowhere)).await;
+                return Err(AcceptError::Refused(refusal));
+            }
+        }
+    }
+}

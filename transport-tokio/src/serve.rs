@@ -1,0 +1,256 @@
+use std::fmt;
+use std::future::{self, Future};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use wirestream::{Limits, Server};
+
+use crate::{Tokio, WebSocket, accept};
+
+#[cfg(test)]
+mod tests;
+
+/// How a server takes connections in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServeConfig {
+    /// How long a client may take for its handshake, whatever it does. [`serve`] takes it from the
+    /// server's limits. 5 s.
+    pub handshake: Duration,
+    /// Handshakes at a time; clients beyond them wait in the listener's queue. 1,024.
+    pub handshakes: usize,
+    /// How long running calls may take to finish once the server shuts down. 30 s.
+    pub drain: Duration,
+}
+
+impl Default for ServeConfig {
+    fn default() -> Self {
+        Self {
+            handshake: Limits::default().handshake,
+            handshakes: 1024,
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Listens on an address, such as `127.0.0.1:8080` or `[::]:8080`.
+///
+/// # Errors
+/// The operating system's, of its kind, with the address in words.
+pub async fn bind(address: impl ToSocketAddrs + fmt::Display) -> io::Result<TcpListener> {
+    TcpListener::bind(&address).await.map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+    })
+}
+
+/// Serves each client that connects to `listener`, until `shutdown` is ready; then takes no more,
+/// tells the connected ones, gives running calls 30 s to finish, and returns when all are gone.
+///
+/// A client that sends garbage, or nothing, harms nobody else. When the process is out of file
+/// descriptors, new clients wait; the server goes on.
+///
+/// Dropping the future stops taking connections in; those that there are go on.
+///
+/// # Errors
+/// The listener itself is unusable. The connected clients are told as at a shutdown.
+///
+/// # Panics
+/// Outside a tokio runtime.
+pub async fn serve(
+    listener: TcpListener,
+    server: Server,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let handshake = server.limits().handshake;
+    serve_with(listener, server, ServeConfig { handshake, ..ServeConfig::default() }, shutdown)
+        .await
+}
+
+/// As [`serve`], with settings.
+///
+/// # Errors
+/// As [`serve`].
+///
+/// # Panics
+/// Outside a tokio runtime.
+pub async fn serve_with(
+    listener: TcpListener,
+    server: Server,
+    config: ServeConfig,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let runtime: Arc<dyn wirestream::Runtime> = Arc::new(Tokio::current());
+    let drain = config.drain;
+    let handler = {
+        let server = server.clone();
+        move |socket, peer| {
+            let runtime = Arc::clone(&runtime);
+            let served = server.serve_connection(runtime, Box::new(socket), Some(peer));
+            async move {
+                let _reason = served.await;
+            }
+        }
+    };
+    let listened = listen(listener, config, handler, shutdown).await;
+    server.shutdown(drain).await;
+    listened
+}
+
+/// Takes connections in and hands each to `handler`, in a task of its own, until `shutdown` is
+/// ready. For a handler that does something else than [`serve`]. Connections go on after it;
+/// [`ServeConfig::drain`] is not used.
+///
+/// # Errors
+/// The listener itself is unusable.
+///
+/// # Panics
+/// Outside a tokio runtime.
+pub async fn listen<H, F>(
+    listener: TcpListener,
+    config: ServeConfig,
+    handler: H,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()>
+where
+    H: Fn(WebSocket<TcpStream>, SocketAddr) -> F + Send + Sync + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let slots = config.handshakes.clamp(1, Semaphore::MAX_PERMITS);
+    let handshakes = Arc::new(Semaphore::new(slots));
+    let (stop, stopped) = watch::channel(());
+    let intake = Intake {
+        handshakes: Arc::clone(&handshakes),
+        within: config.handshake,
+        handler: Arc::new(handler),
+        stopped,
+    };
+    // In a task of its own: the runtime polls the future of its `block_on` too rarely.
+    let mut accepting = JoinSet::new();
+    accepting.spawn(intake.run(listener));
+    let ended = match select(pin!(accepting.join_next()), pin!(shutdown)).await {
+        Either::Left((Some(Ok(error)), _)) => Err(error),
+        Either::Left((Some(Err(error)), _)) => Err(io::Error::other(error)),
+        Either::Left((None, _)) | Either::Right(_) => Ok(()),
+    };
+    accepting.shutdown().await;
+    drop(stop);
+    // Each handshake now is given up, or its handler has begun.
+    let _ = handshakes.acquire_many(u32::try_from(slots).unwrap_or(u32::MAX)).await;
+    ended
+}
+
+struct Intake<H> {
+    /// One permit for each handshake in progress.
+    handshakes: Arc<Semaphore>,
+    within: Duration,
+    handler: Arc<H>,
+    /// Fails to wait once no more connections are wanted.
+    stopped: watch::Receiver<()>,
+}
+
+impl<H, F> Intake<H>
+where
+    H: Fn(WebSocket<TcpStream>, SocketAddr) -> F + Send + Sync + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    /// Accepts for as long as the listener lives, and says how it ended.
+    async fn run(self, listener: TcpListener) -> io::Error {
+        let mut patience = Patience::default();
+        loop {
+            let Ok(slot) = Arc::clone(&self.handshakes).acquire_owned().await else {
+                return io::Error::other("the listener was closed");
+            };
+            match listener.accept().await {
+                Ok((stream, peer)) => {
+                    patience = Patience::default();
+                    let connection = self.connection(stream, peer, slot);
+                    tokio::spawn(connection);
+                }
+                Err(error) => match patience.after(&error) {
+                    Next::Now => {}
+                    Next::In(pause) => sleep(pause).await,
+                    Next::Never => return error,
+                },
+            }
+        }
+    }
+
+    /// One connection: its handshake, then its handler.
+    fn connection<P: Send + 'static>(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        slot: P,
+    ) -> impl Future<Output = ()> + Send + use<H, F, P> {
+        let handler = Arc::clone(&self.handler);
+        let within = self.within;
+        let mut stopped = self.stopped.clone();
+        async move {
+            // A socket that refuses the option works without it.
+            let _ = stream.set_nodelay(true);
+            let socket = {
+                let handshake = pin!(accept(stream, within));
+                match select(handshake, pin!(stopped.changed())).await {
+                    Either::Left((Ok(socket), _)) => socket,
+                    Either::Left((Err(_), _)) | Either::Right(_) => return,
+                }
+            };
+            let mut served = pin!(handler(socket, peer));
+            // The handler has begun before the slot is free, so that a shutdown misses nobody.
+            let begun = future::poll_fn(|cx| std::task::Poll::Ready(served.as_mut().poll(cx)));
+            if begun.await.is_pending() {
+                drop(slot);
+                served.await;
+            }
+        }
+    }
+}
+
+/// How long to wait after failures to accept, one after the other.
+#[derive(Debug)]
+struct Patience {
+    pause: Duration,
+}
+
+/// When to accept again.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    Now,
+    In(Duration),
+    Never,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { pause: Self::SHORTEST }
+    }
+}
+
+impl Patience {
+    const SHORTEST: Duration = Duration::from_millis(5);
+    const LONGEST: Duration = Duration::from_secs(1);
+
+    fn after(&mut self, error: &io::Error) -> Next {
+        use io::ErrorKind as Kind;
+        let of_one_client =
+            [Kind::ConnectionAborted, Kind::ConnectionReset, Kind::Interrupted, Kind::TimedOut];
+        if of_one_client.contains(&error.kind()) {
+            return Next::Now;
+        }
+        // Not a listening socket, or none at all.
+        if [Kind::InvalidInput, Kind::Unsupported].contains(&error.kind()) {
+            return Next::Never;
+        }
+        // Out of descriptors or memory, most likely: it passes, but not by asking again at once.
+        let pause = self.pause;
+        self.pause = (pause * 2).min(Self::LONGEST);
+        Next::In(pause)
+    }
+}

@@ -1,0 +1,90 @@
+use std::sync::Arc;
+
+use tungstenite::http::Uri;
+use wirestream::{ConnectError, ConnectErrorKind};
+
+#[cfg(test)]
+mod tests;
+
+/// Where a client connects to: what a `ws://host:port/path` URL says.
+///
+/// Credentials have no place in it: a URL ends up in logs and error messages. A token goes with
+/// the connection instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    uri: Uri,
+    host: Box<str>,
+    port: u16,
+    target: Arc<str>,
+}
+
+impl Address {
+    /// Reads a URL. The port is 80 where none is given.
+    ///
+    /// # Errors
+    /// [`ConnectErrorKind::Address`] for anything but `ws://`, for a URL with credentials or a
+    /// fragment, and for what is no URL at all. The error shows no credentials.
+    pub fn parse(url: &str) -> Result<Self, ConnectError> {
+        let unusable = |detail: &str| ConnectError {
+            target: without_credentials(url).into(),
+            kind: ConnectErrorKind::Address,
+            detail: detail.into(),
+        };
+        let uri: Uri = url.parse().map_err(|error| unusable(&format!("not a URL: {error}")))?;
+        match uri.scheme_str() {
+            Some("ws") => {}
+            Some("wss") => return Err(unusable("TLS (wss://) is not built in")),
+            Some(_) | None => return Err(unusable("a URL that starts with ws:// is needed")),
+        }
+        let Some(authority) = uri.authority() else { return Err(unusable("no host in it")) };
+        if authority.as_str().contains('@') {
+            return Err(unusable("credentials do not belong in a URL"));
+        }
+        if url.contains('#') {
+            return Err(unusable("a WebSocket URL has no fragment (#)"));
+        }
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        if host.is_empty() {
+            return Err(unusable("no host in it"));
+        }
+        let named_port = authority.as_str().len() > authority.host().len();
+        let port = match authority.port_u16() {
+            Some(0) => return Err(unusable("nobody listens on port 0")),
+            Some(port) => port,
+            None if named_port => return Err(unusable("the port is not a number up to 65535")),
+            None => 80,
+        };
+        let target = format!("ws://{authority}{}", uri.path()).into();
+        Ok(Self { host: host.into(), port, target, uri })
+    }
+
+    /// The host's name or IP address, an IPv6 address without its brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    /// An error about this address.
+    pub fn error(&self, kind: ConnectErrorKind, detail: impl Into<Arc<str>>) -> ConnectError {
+        ConnectError { target: Arc::clone(&self.target), kind, detail: detail.into() }
+    }
+}
+
+/// What of an unusable URL may be shown: nothing that could be a name, a password or a token.
+fn without_credentials(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let (scheme, rest) = match url.split_once("://") {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        None => (String::new(), url),
+    };
+    let shown = rest.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}{shown}")
+}

@@ -1,0 +1,85 @@
+use std::io;
+
+use bytes::Bytes;
+use tungstenite::Message;
+use tungstenite::error::{CapacityError, Error, ProtocolError};
+use tungstenite::protocol::CloseFrame;
+use tungstenite::protocol::frame::coding::CloseCode;
+use wirestream::{TransportError, Violation};
+
+/// What a message that was read means to a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Incoming {
+    /// A packet.
+    Packet(Bytes),
+    /// A control frame, which tungstenite has seen to: read on.
+    Nothing,
+    /// The peer ends in order.
+    End,
+    /// The peer broke a rule.
+    Violation(Violation),
+}
+
+/// What `message` means. A packet is a binary message, and nothing else is (R-PACKET-4).
+pub fn incoming(message: Message) -> Incoming {
+    match message {
+        Message::Binary(packet) => Incoming::Packet(packet),
+        Message::Text(_) => Incoming::Violation(Violation::TextMessage),
+        Message::Close(_) => Incoming::End,
+        Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Incoming::Nothing,
+    }
+}
+
+/// What a failed read means; `None` is the ordinary end, which tungstenite reports as an error.
+pub fn read_failure(error: Error) -> Option<TransportError> {
+    match error {
+        Error::ConnectionClosed
+        | Error::AlreadyClosed
+        | Error::Protocol(ProtocolError::ReceivedAfterClosing) => None,
+        // R-PACKET-2
+        Error::Capacity(CapacityError::MessageTooLong { .. }) => {
+            Some(TransportError::Violation(Violation::PacketTooLarge))
+        }
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Some(failure(
+            io::ErrorKind::ConnectionReset,
+            "the connection ended without a closing handshake",
+        )),
+        Error::Io(error) => Some(error.into()),
+        error @ (Error::Tls(_)
+        | Error::Capacity(CapacityError::TooManyHeaders)
+        | Error::Protocol(_)
+        | Error::WriteBufferFull(_)
+        | Error::Utf8(_)
+        | Error::AttackAttempt
+        | Error::Url(_)
+        | Error::Http(_)
+        | Error::HttpFormat(_)) => Some(failure(io::ErrorKind::InvalidData, &error.to_string())),
+    }
+}
+
+/// What a failed write means.
+pub fn write_failure(error: Error) -> TransportError {
+    match error {
+        Error::Io(error) => error.into(),
+        error @ (Error::ConnectionClosed
+        | Error::AlreadyClosed
+        | Error::Tls(_)
+        | Error::Capacity(_)
+        | Error::Protocol(_)
+        | Error::WriteBufferFull(_)
+        | Error::Utf8(_)
+        | Error::AttackAttempt
+        | Error::Url(_)
+        | Error::Http(_)
+        | Error::HttpFormat(_)) => failure(io::ErrorKind::BrokenPipe, &error.to_string()),
+    }
+}
+
+/// The message that ends a connection in order, after its last packet (R-WS-2).
+pub fn goodbye() -> Message {
+    Message::Close(Some(CloseFrame { code: CloseCode::Normal, reason: "".into() }))
+}
+
+fn failure(kind: io::ErrorKind, detail: &str) -> TransportError {
+    TransportError::Io { kind, detail: detail.into() }
+}
