@@ -1,0 +1,166 @@
+//! Group A: opening a call.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use wirestream::{Limits, NoError, Receiver, RejectCode, Session, Status, StreamError, channel};
+use wirestream_tests::{Net, Rig, scenarios};
+
+use crate::methods::{drain, server, server_with};
+
+scenarios! {
+    a1_an_unknown_endpoint_is_not_found,
+    a2_an_unknown_method_is_not_found,
+    a3_a_valid_call_is_accepted_before_any_message,
+    a4_arguments_that_do_not_fit_are_refused_alone,
+    a5_a_wrong_number_of_parameters_is_refused_alone,
+    a12_one_call_more_than_the_limit_is_busy,
+    a14_what_is_sent_before_acceptance_is_delivered_in_order,
+    a15_a_refusal_with_messages_in_flight_harms_nobody,
+}
+
+fn code<E>(error: Option<StreamError<E>>) -> RejectCode {
+    match error {
+        Some(StreamError::Rejected(rejection)) => rejection.code,
+        _ => panic!("not rejected"),
+    }
+}
+
+/// A1
+async fn a1_an_unknown_endpoint_is_not_found(net: Net) {
+    let rig = Rig::start(net, server()).await;
+    let client = rig.client();
+    let error = client.call("Nowhere.echo").unary::<()>().await.unwrap_err();
+    assert_eq!(code(Some(error)), RejectCode::NotFound);
+}
+
+/// A2
+async fn a2_an_unknown_method_is_not_found(net: Net) {
+    let rig = Rig::start(net, server()).await;
+    let client = rig.client();
+    let StreamError::Rejected(rejection) =
+        client.call("Example.nothing").unary::<()>().await.unwrap_err()
+    else {
+        panic!("not rejected");
+    };
+    assert_eq!(rejection.code, RejectCode::NotFound);
+    assert_eq!(&*rejection.detail, "no method `nothing` in endpoint `Example`");
+}
+
+/// A3
+async fn a3_a_valid_call_is_accepted_before_any_message(net: Net) {
+    let rig = Rig::start(net, server()).await;
+    let client = rig.client();
+    // A reply that came before the acceptance would be a violation, and end the connection.
+    let mut counted = client.call("Example.count").arguments(&(3u64,)).stream::<u64>();
+    assert_eq!(drain(&mut counted).await, (vec![0, 1, 2], None));
+    assert_eq!(client.status(), Status::Connected);
+}
+
+/// A4
+async fn a4_arguments_that_do_not_fit_are_refused_alone(net: Net) {
+    let rig = Rig::start(net, server()).await;
+    let client = rig.client();
+    let (input, messages) = channel::<String>();
+    let mut sibling = client.call("Example.echo").parameter(messages).stream::<String>();
+    for wrong in [&b""[..], b"\x01\x02\x03\x04", b"\x80"] {
+        let call = client.call("Example.add").arguments(&RawBytes(wrong));
+        assert_eq!(code(call.unary::<i64>().await.err()), RejectCode::InvalidArguments);
+    }
+    input.send("still here".into()).await.unwrap();
+    assert_eq!(sibling.next().await, Some(Ok("still here".into())));
+}
+
+/// Bytes that encode as they are.
+struct RawBytes<'a>(&'a [u8]);
+
+impl serde::Serialize for RawBytes<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeTuple;
+        let mut tuple = serializer.serialize_tuple(self.0.len())?;
+        self.0.iter().try_for_each(|byte| tuple.serialize_element(byte))?;
+        tuple.end()
+    }
+}
+
+/// A5
+async fn a5_a_wrong_number_of_parameters_is_refused_alone(net: Net) {
+    let rig = Rig::start(net, server()).await;
+    let client = rig.client();
+    let none = client.call("Example.sum").unary::<i64>().await;
+    assert_eq!(code(none.err()), RejectCode::InvalidArguments);
+    let two = client
+        .call("Example.sum")
+        .parameter(stream::iter([1i64]))
+        .parameter(stream::iter([2i64]));
+    assert_eq!(code(two.unary::<i64>().await.err()), RejectCode::InvalidArguments);
+    let one = client.call("Example.sum").parameter(stream::iter([1i64, 2]));
+    assert_eq!(one.unary::<i64>().await, Ok(3));
+}
+
+/// A12
+async fn a12_one_call_more_than_the_limit_is_busy(net: Net) {
+    let limits = Limits { calls: 2, ..Limits::default() };
+    let rig = Rig::start(net, server_with(|e| e).limits(limits).build().unwrap()).await;
+    let client = rig.client();
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        let (input, messages) = channel::<String>();
+        let mut echo = client.call("Example.echo").parameter(messages).stream::<String>();
+        input.send("there".into()).await.unwrap();
+        assert_eq!(echo.next().await, Some(Ok("there".into())));
+        open.push((input, echo));
+    }
+    let refused = client.call("Example.count").arguments(&(1u64,)).unary::<u64>().await;
+    let refused = refused.unwrap_err();
+    assert!(refused.is_retryable());
+    assert_eq!(code(Some(refused)), RejectCode::Busy);
+    // Once one of them is over, there is room again.
+    let (input, mut echo) = open.pop().unwrap();
+    input.finish();
+    assert_eq!(echo.next().await, None);
+    loop {
+        match client.call("Example.count").arguments(&(1u64,)).unary::<u64>().await {
+            Ok(0) => break,
+            // The slot is free once the handler was dropped.
+            Err(StreamError::Rejected(rejection)) if rejection.code == RejectCode::Busy => {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// A14
+async fn a14_what_is_sent_before_acceptance_is_delivered_in_order(net: Net) {
+    let slow = |_: Session, (): (), (numbers,): (Receiver<u32>,)| {
+        async move {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            numbers.map(|number| Ok::<_, NoError>(number.unwrap()))
+        }
+        .flatten_stream()
+    };
+    use futures_util::FutureExt;
+    let server = server_with(|example| example.stream("slow", slow)).build().unwrap();
+    let rig = Rig::start(net, server).await;
+    let client = rig.client();
+    let numbers = stream::iter(0..500u32);
+    let mut echo = client.call("Example.slow").parameter(numbers).stream::<u32>();
+    assert_eq!(drain(&mut echo).await, ((0..500).collect(), None));
+}
+
+/// A15
+async fn a15_a_refusal_with_messages_in_flight_harms_nobody(net: Net) {
+    let rig = Rig::start(net, server()).await;
+    let client = rig.client();
+    let (input, messages) = channel::<Vec<u8>>();
+    let mut refused = client.call("Example.nothing").parameter(messages).stream::<()>();
+    let feeding = async {
+        while input.send(vec![7; 1_000]).await.is_ok() {}
+    };
+    let ((_, error), ()) = tokio::join!(drain(&mut refused), feeding);
+    assert_eq!(code(error), RejectCode::NotFound);
+    let added = client.call("Example.add").arguments(&(2i64, 3i64)).unary::<i64>().await;
+    assert_eq!(added, Ok(5));
+    assert_eq!(client.line.dials(), 1);
+}

@@ -1,0 +1,439 @@
+//! What the scenarios share: a rig of one server and its clients on a transport, with a switch to
+//! cut each connection, and waits that are bounded.
+
+#![allow(missing_debug_implementations, reason = "nobody prints a rig")]
+
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use wirestream::wire::{Frame, Open, frames};
+use wirestream::{
+    BoxFuture, Client, ClientConfig, ConnectError, ConnectErrorKind, Dial, Limits, MemoryTransport,
+    Runtime, Server, Transport, TransportError,
+};
+
+/// The transports that every scenario runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Net {
+    /// Within the process.
+    Memory,
+    /// WebSockets on loopback, on tokio.
+    Tokio,
+}
+
+/// Longer than anything here takes, on a busy machine.
+pub const LONG: Duration = Duration::from_secs(30);
+
+/// Awaits `future`, or fails the test.
+pub async fn soon<F: Future>(what: &str, future: F) -> F::Output {
+    match tokio::time::timeout(LONG, future).await {
+        Ok(output) => output,
+        Err(_) => panic!("{what} did not happen within {LONG:?}"),
+    }
+}
+
+/// Waits until `condition` holds, or fails the test.
+pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    soon(what, async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+}
+
+/// A server, and what it takes to reach it.
+pub struct Rig {
+    /// The transport.
+    pub net: Net,
+    /// The server.
+    pub server: Server,
+    target: Target,
+}
+
+enum Target {
+    /// The server, as long as it is there.
+    Memory(Arc<Mutex<Option<Server>>>),
+    Tokio {
+        address: SocketAddr,
+        stop: Option<oneshot::Sender<()>>,
+        serving: JoinHandle<()>,
+    },
+}
+
+/// A client of a rig, and the switches on its connections.
+pub struct TestClient {
+    /// The client.
+    pub client: Client,
+    /// The dialler.
+    pub line: Arc<Line>,
+}
+
+impl TestClient {
+    /// A client that dials in a way of its own.
+    pub fn new(dial: Dialling, config: ClientConfig) -> Self {
+        let line = Line { inner: dial, dials: AtomicUsize::new(0), cuts: Mutex::default() };
+        let line = Arc::new(line);
+        let dial: Arc<dyn Dial> = Arc::clone(&line) as _;
+        let client = Client::new(runtime(), dial, config).expect("valid limits");
+        Self { client, line }
+    }
+}
+
+impl std::ops::Deref for TestClient {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl Rig {
+    /// Serves `server` on `net`.
+    pub async fn start(net: Net, server: Server) -> Self {
+        let target = match net {
+            Net::Memory => Target::Memory(Arc::new(Mutex::new(Some(server.clone())))),
+            Net::Tokio => serve_on("127.0.0.1:0".parse().expect("an address"), &server).await,
+        };
+        Self { net, server, target }
+    }
+
+    /// A client with limits that make lingering short.
+    pub fn client(&self) -> TestClient {
+        self.client_with(Limits { linger: Duration::from_millis(50), ..Limits::default() })
+    }
+
+    /// A client with limits of the test's own.
+    pub fn client_with(&self, limits: Limits) -> TestClient {
+        self.client_of(ClientConfig { limits, ..ClientConfig::default() })
+    }
+
+    /// A client with a configuration of the test's own.
+    pub fn client_of(&self, config: ClientConfig) -> TestClient {
+        TestClient::new(self.dial(config.limits.handshake), config)
+    }
+
+    /// A peer that is no client.
+    pub async fn raw(&self) -> RawPeer {
+        let dialled = soon("a connection", self.dial(LONG)()).await;
+        RawPeer { transport: dialled.expect("a server") }
+    }
+
+    fn dial(&self, within: Duration) -> Dialling {
+        match &self.target {
+            Target::Memory(server) => {
+                let server = Arc::clone(server);
+                Box::new(move || {
+                    let server = server.lock().expect("no panic").clone();
+                    let Some(server) = server else { return Nobody.dial() };
+                    let (here, there) = MemoryTransport::pair();
+                    tokio::spawn(server.serve_connection(runtime(), Box::new(there), None));
+                    Box::pin(async move { Ok(Box::new(here) as Box<dyn Transport>) })
+                })
+            }
+            Target::Tokio { address, .. } => dial_address(*address, within),
+        }
+    }
+
+    /// The server's address, on a net that has addresses.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match &self.target {
+            Target::Memory(_) => None,
+            Target::Tokio { address, .. } => Some(*address),
+        }
+    }
+
+    /// Stops the server at once: its calls are lost.
+    pub async fn stop(&mut self) {
+        soon("the shutdown", self.server.shutdown(Duration::ZERO)).await;
+        match &mut self.target {
+            Target::Memory(server) => *server.lock().expect("no panic") = None,
+            Target::Tokio { stop, serving, .. } => {
+                drop(stop.take());
+                soon("the end of serving", serving).await.expect("serving does not panic");
+            }
+        }
+    }
+
+    /// Serves another server in the place of the one that was stopped.
+    pub async fn restart(&mut self, server: Server) {
+        match &mut self.target {
+            Target::Memory(place) => *place.lock().expect("no panic") = Some(server.clone()),
+            Target::Tokio { address, .. } => self.target = serve_on(*address, &server).await,
+        }
+        self.server = server;
+    }
+}
+
+async fn serve_on(address: SocketAddr, server: &Server) -> Target {
+    let listener = TcpListener::bind(address).await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let (stop, stopped) = oneshot::channel::<()>();
+    let shutdown = async move { drop(stopped.await) };
+    let serving = wirestream_tokio::serve(listener, server.clone(), shutdown);
+    let serving = tokio::spawn(async move { drop(serving.await) });
+    Target::Tokio { address, stop: Some(stop), serving }
+}
+
+type Dialled = Result<Box<dyn Transport>, ConnectError>;
+
+/// A way to dial.
+pub type Dialling = Box<dyn Fn() -> BoxFuture<Dialled> + Send + Sync>;
+
+/// Dials a WebSocket server at an address.
+pub fn dial_address(address: SocketAddr, within: Duration) -> Dialling {
+    dial_url(&format!("ws://{address}"), within)
+}
+
+/// Dials a WebSocket server at a URL.
+pub fn dial_url(url: &str, within: Duration) -> Dialling {
+    let dial = wirestream_tokio::Dialer::new(url).within(within);
+    Box::new(move || dial.dial())
+}
+
+/// Dials, counts, and can cut or stall what it has dialled.
+pub struct Line {
+    inner: Dialling,
+    dials: AtomicUsize,
+    cuts: Mutex<Vec<Arc<Mutex<Switch>>>>,
+}
+
+#[derive(Default)]
+struct Switch {
+    cut: bool,
+    stalled: bool,
+    waker: Option<Waker>,
+    /// A stalled transport that its client has dropped: the server must not hear of that.
+    kept: Option<Box<dyn Transport>>,
+}
+
+impl Line {
+    /// How many attempts to connect there were.
+    pub fn dials(&self) -> usize {
+        self.dials.load(Ordering::SeqCst)
+    }
+
+    /// Cuts every connection that was made so far: no word of farewell, in either direction.
+    pub fn cut(&self) {
+        for switch in self.cuts.lock().expect("no panic").drain(..) {
+            let mut switch = switch.lock().expect("no panic");
+            switch.cut = true;
+            if let Some(waker) = switch.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+}
+
+impl Line {
+    /// Stalls every connection that was made so far, as a network does that drops every packet:
+    /// none arrives any more, in either direction, and nobody hears of an error or an end.
+    pub fn stall(&self) {
+        for switch in self.cuts.lock().expect("no panic").iter() {
+            switch.lock().expect("no panic").stalled = true;
+        }
+    }
+}
+
+impl Dial for Line {
+    fn dial(&self) -> BoxFuture<Dialled> {
+        self.dials.fetch_add(1, Ordering::SeqCst);
+        let switch = Arc::<Mutex<Switch>>::default();
+        self.cuts.lock().expect("no panic").push(Arc::clone(&switch));
+        let dialled = (self.inner)();
+        Box::pin(async move {
+            let inner = Some(dialled.await?);
+            Ok(Box::new(Cuttable { inner, switch, heard_end: false }) as Box<dyn Transport>)
+        })
+    }
+}
+
+/// A transport that can be cut or stalled.
+struct Cuttable {
+    inner: Option<Box<dyn Transport>>,
+    switch: Arc<Mutex<Switch>>,
+    /// Whether the transport ended while it was stalled.
+    heard_end: bool,
+}
+
+impl Cuttable {
+    fn inner(&mut self, cx: &Context<'_>) -> Result<&mut Box<dyn Transport>, TransportError> {
+        let mut switch = self.switch.lock().expect("no panic");
+        if switch.cut {
+            self.inner = None; // drops the socket
+        }
+        switch.waker = Some(cx.waker().clone());
+        drop(switch);
+        self.inner
+            .as_mut()
+            .ok_or_else(|| std::io::Error::new(std::io::ErrorKind::ConnectionReset, "cut").into())
+    }
+}
+
+impl Cuttable {
+    fn is_stalled(&self) -> bool {
+        self.switch.lock().expect("no panic").stalled
+    }
+
+    /// Drops whatever comes, the end included.
+    fn swallow(&mut self, cx: &mut Context<'_>) -> Result<(), TransportError> {
+        while !self.heard_end {
+            match self.inner(cx)?.poll_recv(cx) {
+                Poll::Ready(Some(Ok(_packet))) => {}
+                Poll::Ready(Some(Err(_)) | None) => self.heard_end = true,
+                Poll::Pending => break,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Cuttable {
+    fn drop(&mut self) {
+        let mut switch = self.switch.lock().expect("no panic");
+        if switch.stalled {
+            switch.kept = self.inner.take();
+        }
+    }
+}
+
+impl Transport for Cuttable {
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, TransportError>>> {
+        if self.is_stalled() {
+            return match self.swallow(cx) {
+                Ok(()) => Poll::Pending,
+                Err(error) => Poll::Ready(Some(Err(error))),
+            };
+        }
+        match self.inner(cx) {
+            Ok(inner) => inner.poll_recv(cx),
+            Err(error) => Poll::Ready(Some(Err(error))),
+        }
+    }
+
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        packet: &mut Bytes,
+    ) -> Poll<Result<(), TransportError>> {
+        let stalled = self.is_stalled();
+        let inner = self.inner(cx)?;
+        if stalled { Poll::Ready(Ok(())) } else { inner.poll_send(cx, packet) }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        let stalled = self.is_stalled();
+        let inner = self.inner(cx)?;
+        if stalled { Poll::Ready(Ok(())) } else { inner.poll_flush(cx) }
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        let stalled = self.is_stalled();
+        let inner = self.inner(cx)?;
+        if stalled { Poll::Ready(Ok(())) } else { inner.poll_close(cx) }
+    }
+}
+
+/// A dialler that finds nobody.
+pub struct Nobody;
+
+impl Dial for Nobody {
+    fn dial(&self) -> BoxFuture<Dialled> {
+        Box::pin(async {
+            Err(ConnectError {
+                target: "nobody".into(),
+                kind: ConnectErrorKind::Unreachable,
+                detail: "nobody is there".into(),
+            })
+        })
+    }
+}
+
+/// A peer that is no client: it sends the frames that a test likes, and sees every packet.
+pub struct RawPeer {
+    transport: Box<dyn Transport>,
+}
+
+impl RawPeer {
+    /// Sends frames, in one packet.
+    pub async fn send(&mut self, frames: &[Frame<'_>]) {
+        let mut packet = Vec::new();
+        frames.iter().for_each(|frame| frame.encode(&mut packet));
+        self.send_packet(packet.into()).await;
+    }
+
+    /// Sends a packet.
+    pub async fn send_packet(&mut self, mut packet: Bytes) {
+        let sending = poll_fn(|cx| self.transport.poll_send(cx, &mut packet));
+        soon("room for a packet", sending).await.expect("a connection");
+        let flushing = poll_fn(|cx| self.transport.poll_flush(cx));
+        soon("the flush of a packet", flushing).await.expect("a connection");
+    }
+
+    /// The next packet; `None` once the server has ended the connection.
+    pub async fn receive(&mut self) -> Option<Bytes> {
+        let received = soon("a packet", poll_fn(|cx| self.transport.poll_recv(cx))).await;
+        received.and_then(Result::ok)
+    }
+
+    /// The packets until the server has ended the connection.
+    pub async fn rest(&mut self) -> Vec<Bytes> {
+        let mut packets = Vec::new();
+        while let Some(packet) = self.receive().await {
+            packets.push(packet);
+        }
+        packets
+    }
+
+    /// Reads the server's `Hello` and answers with its very limits.
+    pub async fn say_hello(&mut self) {
+        let packet = self.receive().await.expect("a packet");
+        let Some(Ok(Frame::Hello(hello))) = frames(&packet).next() else { panic!("no Hello") };
+        self.send(&[Frame::Hello(hello)]).await;
+    }
+}
+
+/// A request without parameters, arguments or anything else.
+pub fn open(call: u32, method: &str) -> Frame<'_> {
+    Frame::Open(Open {
+        call,
+        parameters: 0,
+        method,
+        fingerprint: None,
+        token: None,
+        metadata: Vec::new(),
+        arguments: &[],
+    })
+}
+
+/// One test on each transport for each scenario: `async fn name(net: Net)` gets the tests
+/// `name::in_memory` and `name::on_tokio`.
+#[macro_export]
+macro_rules! scenarios {
+    ($($name:ident),* $(,)?) => { $(
+        mod $name {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn in_memory() {
+                $crate::soon(stringify!($name), super::$name($crate::Net::Memory)).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_tokio() {
+                $crate::soon(stringify!($name), super::$name($crate::Net::Tokio)).await;
+            }
+        }
+    )* };
+}
+
+/// Keeps the runtime's name in reach of scenarios that make clients of their own.
+pub fn runtime() -> Arc<dyn Runtime> {
+    Arc::new(wirestream_tokio::Tokio::current())
+}
