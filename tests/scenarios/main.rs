@@ -4,4 +4,5 @@ mod a_opening;
 mod b_shapes;
 mod c_ends;
 mod e_status;
+mod k_load;
 mod methods;
