@@ -437,3 +437,8 @@ macro_rules! scenarios {
 pub fn runtime() -> Arc<dyn Runtime> {
     Arc::new(wirestream_tokio::Tokio::current())
 }
+
+/// The README's program compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

@@ -1,0 +1,1 @@
+//! Nothing: the programs beside it are the package.

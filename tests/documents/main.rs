@@ -1,0 +1,84 @@
+//! What the documents say is what the programs do.
+
+use std::path::Path;
+use std::process::Command;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace")
+}
+
+fn readme() -> String {
+    std::fs::read_to_string(root().join("README.md")).expect("README.md")
+}
+
+/// The standard output of an example, which must end well.
+fn run_example(name: &str) -> String {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(root()).args(["run", "--quiet", "--locked", "--example", name]);
+    let output = cargo.output().expect("cargo runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{name} failed: {errors}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// What the README shows between two commands.
+fn transcript(command: &str) -> String {
+    let readme = readme();
+    let block = readme.split("```console\n").nth(1).expect("a transcript");
+    let block = block.split("```").next().expect("its end");
+    let mut lines = block.lines().skip_while(|line| !line.starts_with(&format!("$ {command}")));
+    assert!(lines.next().is_some(), "the README does not run `{command}`");
+    lines.take_while(|line| !line.starts_with("$ ")).map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn the_readme_starts_with_the_two_commands() {
+    let readme = readme();
+    let commands: Vec<_> = readme.lines().filter(|line| line.starts_with("$ ")).collect();
+    assert_eq!(commands.len(), 2);
+    assert!(commands[0].starts_with("$ cargo run "));
+    assert!(commands[1].starts_with("$ ./test "));
+    assert!(readme.lines().position(|line| line.starts_with("$ ")).is_some_and(|at| at < 10));
+}
+
+#[test]
+fn the_readme_has_at_most_120_lines() {
+    assert!(readme().lines().count() <= 120);
+}
+
+#[test]
+fn the_echo_prints_what_the_readme_shows() {
+    assert_eq!(run_example("echo"), transcript("cargo run --example echo"));
+}
+
+#[test]
+fn the_blocking_runtime_calls_and_answers_in_at_most_60_lines() {
+    assert!(run_example("blocking").contains("Received message: Hello\n"));
+    let source = std::fs::read_to_string(root().join("examples/blocking.rs")).expect("its source");
+    assert!(source.lines().count() <= 60);
+}
+
+#[test]
+fn every_link_of_the_documents_leads_somewhere() {
+    let folders = ["", "spec", "protocol", "bench", "spec/vectors"];
+    let mut links = 0;
+    for folder in folders {
+        for entry in std::fs::read_dir(root().join(folder)).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.extension().is_none_or(|extension| extension != "md") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).expect("text");
+            for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+                let target = link.split('#').next().unwrap_or_default();
+                if target.is_empty() || target.contains("://") || target.contains(' ') {
+                    continue;
+                }
+                links += 1;
+                let place = path.parent().expect("a folder").join(target);
+                assert!(place.exists() || target.contains("::"), "{}: {link}", path.display());
+            }
+        }
+    }
+    assert!(links > 10, "only {links} links were found");
+}
