@@ -137,8 +137,9 @@ impl InHalf {
     /// Returns what the dropped cost.
     pub(crate) fn close(&mut self, end: End, keep: bool) -> u64 {
         if let Step::To(state) = self.state.step(ReceiverEvent::CallOver) {
+            let stopped = self.state == ReceiverState::Stopped; // whose end was told, and stays
             self.state = state;
-            self.end = Some(end);
+            self.end = Some(if stopped { End::CallOver } else { end });
         }
         if keep {
             let dropped = self.inbox.drop_partial();

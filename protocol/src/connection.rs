@@ -19,7 +19,7 @@ use bytes::BytesMut;
 use crate::call::{CallTable, InHalf, OutHalf};
 use crate::credit::{ReceiveCredit, SendCredit};
 use crate::limits::Announced;
-use crate::state::{CallEvent, SenderEvent, Step};
+use crate::state::{CallEvent, CallState, SenderEvent, Step};
 use crate::wire::{AwayCode, MAJOR};
 use crate::{
     CallId, CloseReason, End, Event, Inbound, Limits, LimitsError, Outbound, Outcome, RejectCode,
@@ -27,8 +27,15 @@ use crate::{
 };
 use deadlines::Deadlines;
 
-/// A queue of events that had room for more than this is given back when it runs empty.
-const KEPT_EVENTS: usize = 64;
+/// A queue that had room for more than this is given back when it runs empty.
+const KEPT_ENTRIES: usize = 64;
+
+/// Frees what an empty queue has kept.
+fn give_back<T>(queue: &mut VecDeque<T>) {
+    if queue.is_empty() && queue.capacity() > KEPT_ENTRIES {
+        *queue = VecDeque::new();
+    }
+}
 
 /// Which side of the connection this endpoint is. Clients open calls, servers answer them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -106,6 +113,11 @@ pub struct Connection {
     /// Halves with something to transmit, in the order of their turns (R-MSG-6).
     ring: VecDeque<Outbound>,
     control: VecDeque<Control>,
+    /// Refusals of the application's in `control`: their calls count until they are on the wire
+    /// (R-CALL-6).
+    refusing: usize,
+    /// How many entries the four queues have before those of calls that are over are looked for.
+    sweep_at: usize,
     /// Bytes of messages that wait for the socket or for credit.
     buffered: usize,
 
@@ -150,6 +162,8 @@ impl Connection {
             crowd: VecDeque::new(),
             ring: VecDeque::new(),
             control: VecDeque::new(),
+            refusing: 0,
+            sweep_at: KEPT_ENTRIES,
             buffered: 0,
             hello_owed: true,
             ping_owed: false,
@@ -221,9 +235,7 @@ impl Connection {
                 half.announced = false;
             }
         }
-        if self.events.is_empty() && self.events.capacity() > KEPT_EVENTS {
-            self.events = VecDeque::new();
-        }
+        give_back(&mut self.events);
         Some(event)
     }
 
@@ -403,6 +415,34 @@ impl Connection {
         }
         self.begin_waiting();
         self.uncrowd();
+        self.sweep();
+    }
+
+    /// Drops what the queues hold for calls that are over, now and then: where nothing can be
+    /// transmitted, calls that come and go must not make them grow.
+    fn sweep(&mut self) {
+        let queued = |all: &Self| {
+            all.control.len() + all.ring.len() + all.waiters.len() + all.crowd.len()
+        };
+        if queued(self) < self.sweep_at {
+            return;
+        }
+        let calls = &self.calls;
+        let lives = |id: CallId| calls.get(id).is_some_and(|call| call.state != CallState::Over);
+        self.control.retain(|control| match *control {
+            Control::Reject { .. } | Control::Stop { half: 0, .. } => true,
+            Control::Open(call) | Control::Accept(call) | Control::Stop { call, half: 1.. } => {
+                lives(call)
+            }
+            Control::Credit(half) => lives(half.call),
+        });
+        self.waiters.retain(|waiter| match *waiter {
+            Waiter::Open(call) => lives(call),
+            Waiter::Half(half) => lives(half.call),
+        });
+        self.ring.retain(|half| lives(half.call));
+        self.crowd.retain(|half| lives(half.call));
+        self.sweep_at = (2 * queued(self)).max(KEPT_ENTRIES);
     }
 
     /// Frees the call's slot.

@@ -14,6 +14,10 @@ const FULL_RUN: usize = 16 * 1024;
 const WORTH_SLICING: usize = 2 * 1024;
 /// A drained buffer larger than this is given back.
 const KEPT: usize = 4 * 1024;
+/// A run is cut down to what is unread once at least this much, and half of it, was read.
+const WORTH_CUTTING: usize = 256;
+/// A queue of pieces with more room than this is cut down as it empties.
+const KEPT_PIECES: usize = 8;
 
 /// A message that has begun and not ended: nobody sees it before it is whole (R-MSG-4).
 #[derive(Debug)]
@@ -135,10 +139,13 @@ impl Inbox {
                 *run_cost -= paid;
                 if *read == frames.len() {
                     self.pieces.pop_front();
+                } else if *read >= WORTH_CUTTING && 2 * *read >= frames.len() {
+                    *frames = frames.split_off(core::mem::take(read));
                 }
                 (payload, paid)
             }
         };
+        self.shrink();
         self.cost -= paid;
         Some((payload, paid))
     }
@@ -158,8 +165,18 @@ impl Inbox {
                 cost
             }
         };
+        self.shrink();
         self.cost -= paid;
         Some(paid)
+    }
+
+    /// What is read one after the other is freed that way too: a half holds no more than it is
+    /// charged for.
+    fn shrink(&mut self) {
+        let room = self.pieces.capacity();
+        if room > KEPT_PIECES && self.pieces.len() < room / 4 {
+            self.pieces.shrink_to(room / 2);
+        }
     }
 
     /// Drops everything; returns what it cost.

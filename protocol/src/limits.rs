@@ -29,7 +29,8 @@ pub struct Limits {
     /// Parameter halves of one call. 16.
     pub parameters: u8,
     /// Outgoing bytes that may wait for the socket before senders wait, in bytes. 64 KiB. One
-    /// message of any size is taken whenever less than this is waiting.
+    /// message of any size is taken whenever less than this is waiting, and one of at most 4 KiB of
+    /// each half whatever is waiting.
     pub outbound: u32,
     /// How long the peer may take to say `Hello`. 5 s.
     pub handshake: Duration,
@@ -98,6 +99,9 @@ impl Limits {
     /// # Errors
     /// The first limit that is out of range (R-HELLO-5).
     pub fn validate(&self) -> Result<(), LimitsError> {
+        if self.outbound == 0 {
+            return Err(LimitsError::BelowFloor("outbound")); // nothing could be sent
+        }
         self.announced().validate()
     }
 
@@ -107,16 +111,18 @@ impl Limits {
     ///
     /// What is counted: the unread messages (the connection's window, twice for buffers that grow
     /// by doubling, and once more for the short messages' headers, which the minimum charge pays
-    /// for), one message over the window being assembled, the outgoing buffers (the bound and one
-    /// message, twice), packets on their way, a record and its halves for each call, and this
-    /// endpoint's own requests that wait to be sent.
+    /// for), the outgoing buffers (the bound and one message, twice), packets on their way, and for
+    /// each call a record, one request and its halves. A half may have one small message beyond the
+    /// outgoing bound, and a fault, which stays with its half until the call is released: with many
+    /// calls and parameters these faults are the largest part.
     pub fn worst_case_bytes(&self) -> usize {
         let size = |n: u32| n as usize;
-        let inbound = 3 * size(self.connection_window) + 2 * size(self.message);
+        let inbound = 3 * size(self.connection_window);
         let outbound = 2 * (size(self.outbound) + size(self.message));
         let packets = 2 * crate::wire::MAX_PACKET;
         let halves = 1 + usize::from(self.parameters);
-        let call = CALL_BYTES + halves * HALF_BYTES + size(self.request);
+        let half = HALF_BYTES + crate::outbox::QUANTUM + size(self.chunk);
+        let call = CALL_BYTES + size(self.request) + halves * half;
         inbound + outbound + packets + size(self.calls) * call + CONNECTION_BYTES
     }
 

@@ -8,9 +8,11 @@ use bytes::{Bytes, BytesMut};
 use crate::wire::{Frame, RawFrames, cost, put_message_header};
 
 /// What one half puts into a packet before it is another's turn, in bytes (R-MSG-6).
-const QUANTUM: usize = 4 * 1024;
+pub(crate) const QUANTUM: usize = 4 * 1024;
 /// A run that has grown to this many bytes is followed by another: what has left it is freed.
 const FULL_RUN: usize = 16 * 1024;
+/// A queue of segments with more room than this is cut down as it empties.
+const KEPT_SEGMENTS: usize = 8;
 /// The largest buffer that is kept while there is more to send, and while there is not.
 const KEPT_BUSY: usize = 2 * FULL_RUN;
 const KEPT_IDLE: usize = 256;
@@ -135,6 +137,10 @@ impl Outbox {
                 self.segments.pop_front();
             }
             Some(Segment::Run { .. } | Segment::Large { .. }) | None => {}
+        }
+        let room = self.segments.capacity();
+        if room > KEPT_SEGMENTS && self.segments.len() < room / 4 {
+            self.segments.shrink_to(room / 2);
         }
     }
 

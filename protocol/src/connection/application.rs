@@ -5,6 +5,7 @@ use bytes::Bytes;
 
 use super::{Connection, Control, Role, Waiter};
 use crate::call::{CallRecord, InHalf, Opening, OutHalf};
+use crate::outbox::QUANTUM;
 use crate::state::{
     CallEvent, CallState, ReceiverEvent, ReceiverState, SenderEvent, SenderState, Step,
 };
@@ -122,7 +123,7 @@ impl Connection {
     ///
     /// A message is taken while the half has credit, no earlier message of the half waits for the
     /// connection's, and less than [`Limits::outbound`](crate::Limits::outbound) waits for the
-    /// socket.
+    /// socket; one of at most 4 KiB, whatever waits, while none of the same half does.
     ///
     /// # Errors
     /// [`SendError`]; nothing was taken then. After [`SendError::Blocked`] an
@@ -157,7 +158,10 @@ impl Connection {
             half.blocked = true;
             return Err(SendError::Blocked);
         }
-        if self.buffered >= self.config.limits.outbound as usize {
+        // R-MSG-6: where large messages fill the buffer, a half that holds nothing still gets a
+        // small one in, and its turn with it.
+        let small = half.outbox.is_empty() && len <= QUANTUM;
+        if self.buffered >= self.config.limits.outbound as usize && !small {
             half.blocked = true;
             if !half.in_crowd {
                 half.in_crowd = true;
@@ -314,6 +318,7 @@ impl Connection {
     }
 
     fn refuse(&mut self, id: CallId, rejection: Rejection) {
+        self.refusing += 1;
         self.control.push_back(Control::Reject {
             call: id.wire,
             rejection: rejection.clone(),

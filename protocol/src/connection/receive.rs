@@ -70,9 +70,7 @@ impl Connection {
             Frame::Begin { call, half, total, payload } => self.begin(call, half, total, payload),
             Frame::More { call, half, payload } => self.more(call, half, payload),
             Frame::Close { call, half } => self.ended(call, half, End::Finished, 0),
-            Frame::Error { call, half, code, payload } => {
-                self.error(packet, call, half, code, payload)
-            }
+            Frame::Error { call, half, code, payload } => self.error(call, half, code, payload),
             Frame::Stop { call, half } => self.stopped(call, half),
             Frame::Credit { call: 0, half: 0, amount } => {
                 self.send_credit.grant(amount)?;
@@ -172,7 +170,7 @@ impl Connection {
         if self.away {
             return Some(RejectCode::Unavailable.into()); // R-OPEN-7
         }
-        if self.calls.len() >= self.config.limits.calls as usize {
+        if self.calls.len() + self.refusing >= self.config.limits.calls as usize {
             return Some(RejectCode::Busy.into()); // R-OPEN-6
         }
         if open.parameters > self.config.limits.parameters {
@@ -315,7 +313,6 @@ impl Connection {
 
     fn error(
         &mut self,
-        packet: &Bytes,
         call: u32,
         half: u8,
         code: FaultCode,
@@ -330,7 +327,8 @@ impl Connection {
                 check_size(payload.len(), limits.chunk.min(limits.message) as usize)?;
                 let price = cost(payload.len());
                 self.charge_connection(price)?; // R-ERROR-3
-                let fault = Fault::App(payload_bytes(packet, payload));
+                // Copied: an end stays with its half for long, and must not pin its packet.
+                let fault = Fault::App(Bytes::copy_from_slice(payload));
                 return self.ended(call, half, End::Fault(fault), price);
             }
         };

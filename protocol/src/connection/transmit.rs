@@ -1,9 +1,9 @@
 use bytes::{Bytes, BytesMut};
 
-use super::{Connection, Control, Role};
+use super::{Connection, Control, Role, give_back};
 use crate::state::{CallEvent, CallState, ReceiverState, SenderEvent, Step};
 use crate::wire::{AwayCode, FULL_PACKET, FaultCode, Frame, Hello, MINOR};
-use crate::{Fault, Inbound, Outbound, Outcome, Time};
+use crate::{Event, Fault, Inbound, Outbound, Outcome, Time};
 
 /// Room for a packet's facts beside its messages.
 const FACTS: usize = 256;
@@ -20,7 +20,7 @@ impl Connection {
             return self.last_packet();
         }
         if !self.has_transmit() {
-            self.packet = BytesMut::new(); // an idle connection keeps no buffer
+            self.rest();
             return None;
         }
         let estimate = self.buffered.min(FULL_PACKET) + FACTS;
@@ -31,7 +31,24 @@ impl Connection {
         let packet = self.packet.split().freeze();
         self.begin_waiting();
         self.uncrowd();
-        (!packet.is_empty()).then_some(packet)
+        if packet.is_empty() {
+            self.rest();
+            return None;
+        }
+        Some(packet)
+    }
+
+    /// An idle connection keeps no buffer, and no queue that was long once.
+    fn rest(&mut self) {
+        self.packet = BytesMut::new();
+        give_back(&mut self.control);
+        give_back(&mut self.ring);
+        if self.calls.is_empty() {
+            self.waiters.clear();
+            self.crowd.clear();
+        }
+        give_back(&mut self.waiters);
+        give_back(&mut self.crowd);
     }
 
     /// Whether `poll_transmit` has something to do.
@@ -110,6 +127,7 @@ impl Connection {
                 Control::Reject { call, rejection, held } => {
                     Frame::Reject { call, rejection }.encode(&mut self.packet);
                     self.receive_credit.release(held.into()); // R-OPEN-4
+                    self.refusing -= usize::from(held == 0);
                 }
                 Control::Stop { call, half } => {
                     Frame::Stop { call: call.wire, half }.encode(&mut self.packet);
@@ -153,7 +171,11 @@ impl Connection {
         let before = half.outbox.bytes();
         half.outbox.transmit(id.call.wire, id.half, chunk, alone, &mut self.packet);
         self.buffered -= before - half.outbox.bytes();
-        if !half.outbox.is_empty() {
+        if half.outbox.is_empty() && half.in_crowd && core::mem::take(&mut half.blocked) {
+            self.events.push_back(Event::Writable(id)); // a small message would be taken
+        }
+        let full = self.packet.len() >= FULL_PACKET && before > 0; // R-PACKET-2
+        if !half.outbox.is_empty() || (full && half.end_is_due()) {
             half.in_ring = true;
             self.ring.push_back(id);
         } else if half.end_is_due() {
