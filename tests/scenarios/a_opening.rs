@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
+use wirestream::wire::{AwayCode, Frame, frames};
 use wirestream::{Limits, NoError, Receiver, RejectCode, Session, Status, StreamError, channel};
-use wirestream_tests::{Net, Rig, scenarios};
+use wirestream_tests::{Net, Rig, open, scenarios, until};
 
-use crate::methods::{drain, server, server_with};
+use crate::methods::{Watch, drain, server, server_with};
 
 scenarios! {
     a1_an_unknown_endpoint_is_not_found,
@@ -15,6 +16,7 @@ scenarios! {
     a4_arguments_that_do_not_fit_are_refused_alone,
     a5_a_wrong_number_of_parameters_is_refused_alone,
     a12_one_call_more_than_the_limit_is_busy,
+    a13_a_call_id_that_is_used_twice_is_a_violation,
     a14_what_is_sent_before_acceptance_is_delivered_in_order,
     a15_a_refusal_with_messages_in_flight_harms_nobody,
 }
@@ -89,10 +91,8 @@ async fn a5_a_wrong_number_of_parameters_is_refused_alone(net: Net) {
     let client = rig.client();
     let none = client.call("Example.sum").unary::<i64>().await;
     assert_eq!(code(none.err()), RejectCode::InvalidArguments);
-    let two = client
-        .call("Example.sum")
-        .parameter(stream::iter([1i64]))
-        .parameter(stream::iter([2i64]));
+    let two =
+        client.call("Example.sum").parameter(stream::iter([1i64])).parameter(stream::iter([2i64]));
     assert_eq!(code(two.unary::<i64>().await.err()), RejectCode::InvalidArguments);
     let one = client.call("Example.sum").parameter(stream::iter([1i64, 2]));
     assert_eq!(one.unary::<i64>().await, Ok(3));
@@ -131,6 +131,41 @@ async fn a12_one_call_more_than_the_limit_is_busy(net: Net) {
     }
 }
 
+/// A13, R-OPEN-1, R-AWAY-5
+async fn a13_a_call_id_that_is_used_twice_is_a_violation(net: Net) {
+    let watch = Watch::default();
+    let calls = watch.clone();
+    let endless = move |session: Session, (): (), (): ()| {
+        calls.stream(&session, stream::pending::<Result<(), NoError>>())
+    };
+    let rig = Rig::start(net, server_with(|e| e.stream("endless", endless)).build().unwrap()).await;
+    let client = rig.client();
+    let (input, messages) = channel::<String>();
+    let mut other = client.call("Example.echo").parameter(messages).stream::<String>();
+    input.send("before".into()).await.unwrap();
+    assert_eq!(other.next().await, Some(Ok("before".into())));
+
+    for (peers, (id, again)) in (1..).zip([(7, 7), (7, 6), (1, 1)]) {
+        let mut peer = rig.raw().await;
+        peer.say_hello().await;
+        peer.send(&[open(id, "Example.endless")]).await;
+        watch.until_begun(peers).await;
+        peer.send(&[open(again, "Example.endless")]).await;
+        let packets = peer.rest().await;
+        let last = frames(packets.last().expect("a last packet")).last();
+        let Some(Ok(Frame::GoAway { code: AwayCode::Violation, detail })) = last else {
+            panic!("{last:?}");
+        };
+        assert_eq!(&*detail, "R-OPEN-1: a call id is not above the ones before");
+        // Its first call is over, and the second was never made.
+        watch.until_over(peers).await;
+    }
+
+    input.send("after".into()).await.unwrap();
+    assert_eq!(other.next().await, Some(Ok("after".into())));
+    until("the end of the peer's connections", || rig.server.connections() == 1).await;
+}
+
 /// A14
 async fn a14_what_is_sent_before_acceptance_is_delivered_in_order(net: Net) {
     let slow = |_: Session, (): (), (numbers,): (Receiver<u32>,)| {
@@ -155,9 +190,7 @@ async fn a15_a_refusal_with_messages_in_flight_harms_nobody(net: Net) {
     let client = rig.client();
     let (input, messages) = channel::<Vec<u8>>();
     let mut refused = client.call("Example.nothing").parameter(messages).stream::<()>();
-    let feeding = async {
-        while input.send(vec![7; 1_000]).await.is_ok() {}
-    };
+    let feeding = async { while input.send(vec![7; 1_000]).await.is_ok() {} };
     let ((_, error), ()) = tokio::join!(drain(&mut refused), feeding);
     assert_eq!(code(error), RejectCode::NotFound);
     let added = client.call("Example.add").arguments(&(2i64, 3i64)).unary::<i64>().await;

@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use wirestream::{
-    Client, Fields, Limits, NoError, Object, Receiver, RejectCode, SendError, Session, StreamError,
-    Value, channel,
+    Client, Fields, Limits, NoError, Object, Receiver, RejectCode, SendError, Server, Session,
+    StreamError, Value, channel,
 };
 use wirestream_tests::{Net, Rig, scenarios, soon, until};
 
@@ -152,9 +152,8 @@ async fn check_same<T>(net: Net, items: Vec<T>)
 where
     T: Serialize + DeserializeOwned + PartialEq + Clone + Debug + Send + 'static,
 {
-    let server = server_with(|example| {
-        example.stream("typed", same::<T>).stream("mixed", same::<Value>)
-    });
+    let server =
+        server_with(|example| example.stream("typed", same::<T>).stream("mixed", same::<Value>));
     let rig = Rig::start(net, server.build().unwrap()).await;
     let client = rig.client();
     assert_eq!(echoed(&client, "typed", items.clone()).await, items);
@@ -197,8 +196,7 @@ async fn b3_every_type_comes_back_as_it_was(net: Net) {
 async fn b3_byte_strings_come_back_empty_and_of_a_mebibyte(net: Net) {
     const MEBIBYTE: usize = 1 << 20;
     // Room for the largest, with what says its type and length.
-    let raised =
-        Limits { message: (1 << 20) + 8, connection_window: 1 << 22, ..Limits::default() };
+    let raised = Limits { message: (1 << 20) + 8, connection_window: 1 << 22, ..Limits::default() };
     let server = server_with(|example| {
         example.stream("bytes", same::<Vec<u8>>).stream("values", same::<Value>)
     });
@@ -385,27 +383,20 @@ async fn b8_two_inputs_make_one_output(net: Net) {
     watch.until_over(1).await;
 }
 
-/// Echoes two inputs, each message as it comes.
-fn merge(
-    watch: &Watch,
-) -> impl Fn(
-    Session,
-    (),
-    (Receiver<String>, Receiver<String>),
-) -> futures_util::stream::BoxStream<'static, Result<String, Problem>>
-+ use<> {
+/// A server whose method `merge` echoes two inputs, each message as it comes.
+fn merging(watch: &Watch) -> Server {
     let watch = watch.clone();
-    move |session, (), (left, right)| {
-        let merged = select(left, right).map(|item| item.map_err(|e| Problem(e.to_string())));
-        watch.stream(&session, merged).boxed()
-    }
+    let merge = move |session: Session, (): (), inputs: (Receiver<String>, Receiver<String>)| {
+        let merged = select(inputs.0, inputs.1);
+        watch.stream(&session, merged.map(|item| item.map_err(|e| Problem(e.to_string()))))
+    };
+    server_with(|example| example.stream("merge", merge)).build().unwrap()
 }
 
 /// B9
 async fn b9_one_input_ends_and_the_other_still_echoes(net: Net) {
     let watch = Watch::default();
-    let server = server_with(|example| example.stream("merge", merge(&watch))).build().unwrap();
-    let rig = Rig::start(net, server).await;
+    let rig = Rig::start(net, merging(&watch)).await;
     let client = rig.client();
     for ends_first in [0, 1] {
         let (left, first) = channel::<String>();
@@ -432,8 +423,7 @@ async fn b9_one_input_ends_and_the_other_still_echoes(net: Net) {
 /// B10: one input's end is not the call's (R-HALF-5); the reply's is (R-CALL-4).
 async fn b10_both_inputs_end_and_so_does_the_call(net: Net) {
     let watch = Watch::default();
-    let server = server_with(|example| example.stream("merge", merge(&watch))).build().unwrap();
-    let rig = Rig::start(net, server).await;
+    let rig = Rig::start(net, merging(&watch)).await;
     let client = rig.client();
     let (left, first) = channel::<String>();
     let (right, second) = channel::<String>();
@@ -466,7 +456,9 @@ macro_rules! sixteen {
 /// Tells what comes, and on which input.
 fn tell(inputs: Vec<Numbers>) -> impl Stream<Item = Result<(usize, u32), Problem>> {
     select_all(inputs.into_iter().enumerate().map(|(place, input)| {
-        input.map(move |n| n.map(|n| (place, n)).map_err(|error| Problem(error.to_string()))).boxed()
+        input
+            .map(move |n| n.map(|n| (place, n)).map_err(|error| Problem(error.to_string())))
+            .boxed()
     }))
 }
 

@@ -14,6 +14,7 @@ use wirestream_tests::{Line, Net, Nobody, Rig, TestClient, runtime, scenarios, s
 use crate::methods::server;
 
 scenarios! {
+    e1_a_call_outlives_its_client,
     e12_each_change_of_status_is_told_once,
     e12_a_loss_is_told_with_its_reason,
     e13_a_first_connection_that_fails_is_tried_again,
@@ -155,4 +156,14 @@ async fn e13_disconnecting_ends_the_attempts(net: Net) {
     let (lost, ()) = tokio::join!(waiting, disconnect);
     assert_eq!(lost, Err(StreamError::Lost(LostReason::Closed(CloseReason::Local))));
     assert_eq!(add(&client).await, Ok(5));
+}
+
+/// E1: a call does not need its client any more.
+async fn e1_a_call_outlives_its_client(net: Net) {
+    let rig = Rig::start(net, server()).await;
+    let call = {
+        let client = rig.client().client;
+        client.call("Example.add").arguments(&(2i64, 3i64)).unary::<i64>()
+    };
+    assert_eq!(call.await, Ok(5));
 }

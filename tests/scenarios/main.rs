@@ -3,6 +3,9 @@
 mod a_opening;
 mod b_shapes;
 mod c_ends;
+mod d_errors;
+mod e_socket;
 mod e_status;
+mod f_sessions;
 mod k_load;
 mod methods;

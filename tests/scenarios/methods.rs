@@ -1,7 +1,7 @@
 //! The methods that the scenarios call.
 
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use futures_util::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};

@@ -384,6 +384,18 @@ impl RawPeer {
         received.and_then(Result::ok)
     }
 
+    /// Whether the server has not ended the connection. What has come in is passed over.
+    pub fn is_open(&mut self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        loop {
+            match self.transport.poll_recv(&mut cx) {
+                Poll::Pending => return true,
+                Poll::Ready(Some(Ok(_packet))) => {}
+                Poll::Ready(Some(Err(_)) | None) => return false,
+            }
+        }
+    }
+
     /// The packets until the server has ended the connection.
     pub async fn rest(&mut self) -> Vec<Bytes> {
         let mut packets = Vec::new();

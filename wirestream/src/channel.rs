@@ -78,10 +78,23 @@ where
         let (sender, parameter) = channel::<S::Item>();
         let forward = AssertUnwindSafe(forward(self, sender)).catch_unwind();
         // A panic in the stream was reported by the panic hook; its sender was dropped
-        // unfinished, so that the method sees the stream cancelled.
+        // unfinished in it, so that the method sees the stream failed.
         runtime.spawn(Box::pin(forward.map(drop)));
         parameter.plug
     }
+}
+
+/// A parameter stream that fails, if at all, with an error of type `E`: a [`Parameter`] of that
+/// error, or any `Stream`, which never fails.
+pub trait FailsWith<E>: IntoParameter {}
+
+impl<T, E> FailsWith<E> for Parameter<T, E> {}
+
+impl<S, E> FailsWith<E> for S
+where
+    S: Stream + Send + 'static,
+    S::Item: Serialize + Send + 'static,
+{
 }
 
 /// Sends the items of a stream until it ends or nobody wants more.

@@ -8,7 +8,7 @@ pub use status::{Status, StatusChanges};
 
 use std::fmt;
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use wirestream_protocol::{
 use crate::driver::Driver;
 use crate::error::LostReason;
 use crate::link::Link;
-use crate::transport::{ConnectError, Dial, Runtime, Timer, Transport};
+use crate::transport::{Dial, Runtime, Timer, Transport};
 use call::PendingCall;
 use status::Listeners;
 
@@ -94,6 +94,7 @@ impl Client {
             client: self,
             request: Request { method, ..Request::default() },
             plugs: Vec::new(),
+            optional: None,
             failure: None,
         }
     }
@@ -137,7 +138,8 @@ impl Client {
                 Phase::Idle => {
                     state.phase = Phase::Connecting(vec![call]);
                     state.attempt += 1;
-                    let connect = connect(Arc::downgrade(&self.shared), state.attempt);
+                    let shared = Arc::clone(&self.shared);
+                    let connect = connect(Attempt { shared, number: state.attempt });
                     let wakers = state.listeners.change(&Status::Connecting);
                     drop(state);
                     wakers.into_iter().for_each(Waker::wake);
@@ -157,41 +159,32 @@ impl Client {
 }
 
 /// Makes a connection, again if the policy says so, and drives it to its end.
-async fn connect(shared: Weak<Shared>, attempt: u64) {
+async fn connect(attempt: Attempt) {
     let mut failures = 0;
-    loop {
-        let Some(dialled) = shared.upgrade().map(|client| client.dial.dial()) else { return };
-        let dialled = dialled.await;
-        let Some(client) = shared.upgrade() else { return };
-        let error = match dialled {
-            Ok(transport) => {
-                let Some(driver) = client.connected(attempt, transport) else { return };
-                drop(client); // the connection outlives its client as long as it has calls
-                let reason = driver.await;
-                if let Some(client) = shared.upgrade() {
-                    client.ended(attempt, reason);
-                }
-                return;
-            }
+    let transport = loop {
+        let error = match attempt.shared.dial.dial().await {
+            Ok(transport) => break transport,
             Err(error) => error,
         };
         failures += 1;
-        let pause = client.config.retry.pause(failures, fastrand::f64());
-        match pause.filter(|_| error.kind.is_retryable()) {
-            None => return client.failed(attempt, &error),
-            Some(pause) => {
-                let mut timer = client.runtime.timer();
-                if !client.change(attempt, &Status::Waiting(pause)) {
-                    return;
-                }
-                drop(client);
-                wait(&mut *timer, pause).await;
-            }
-        }
-        let going_on = shared.upgrade().is_some_and(|c| c.change(attempt, &Status::Connecting));
-        if !going_on {
+        let pause = attempt.shared.config.retry.pause(failures, fastrand::f64());
+        let pause = pause.filter(|_| error.kind.is_retryable() && attempt.is_wanted());
+        let Some(pause) = pause else { return attempt.fail(&LostReason::Connect(error)) };
+        if !attempt.change(&Status::Waiting(pause)) {
             return;
         }
+        wait(&mut *attempt.shared.runtime.timer(), pause).await;
+        if !attempt.change(&Status::Connecting) {
+            return;
+        }
+    };
+    // From here on the connection outlives its client only as long as it has calls.
+    let (number, shared) = (attempt.number, Arc::downgrade(&attempt.shared));
+    let Some(driver) = attempt.connected(transport) else { return };
+    drop(attempt);
+    let reason = driver.await;
+    if let Some(shared) = shared.upgrade() {
+        Attempt { shared, number }.ended(reason);
     }
 }
 
@@ -204,31 +197,47 @@ impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// Notes a change of the current connection. Whether it is current.
-    fn change(&self, attempt: u64, status: &Status) -> bool {
-        let mut state = self.state();
-        if state.attempt != attempt {
-            return false;
-        }
+/// One connection of a client, from the first attempt to make it to its end. Does nothing any more
+/// once it is not the current one.
+struct Attempt {
+    shared: Arc<Shared>,
+    number: u64,
+}
+
+impl Attempt {
+    /// The client's state, if this is its current connection.
+    fn state(&self) -> Option<MutexGuard<'_, State>> {
+        Some(self.shared.state()).filter(|state| state.attempt == self.number)
+    }
+
+    /// Whether a call waits for it.
+    fn is_wanted(&self) -> bool {
+        self.state().is_some_and(|state| match &state.phase {
+            Phase::Connecting(calls) => calls.iter().any(PendingCall::is_wanted),
+            Phase::Idle | Phase::Connected(_) => false,
+        })
+    }
+
+    /// Notes a change. Whether this is the current connection.
+    fn change(&self, status: &Status) -> bool {
+        let Some(mut state) = self.state() else { return false };
         let wakers = state.listeners.change(status);
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
         true
     }
 
-    /// There is a transport: the calls that wait are opened. `None` if the attempt was given up in
-    /// the meantime.
-    fn connected(&self, attempt: u64, transport: Box<dyn Transport>) -> Option<Driver> {
-        let timer = self.runtime.timer();
-        let config =
-            Config { limits: self.config.limits.clone(), token: self.config.token.clone() };
+    /// There is a transport: the calls that wait are opened.
+    fn connected(&self, transport: Box<dyn Transport>) -> Option<Driver> {
+        let client = &self.shared;
+        let timer = client.runtime.timer();
+        let ClientConfig { limits, token, .. } = client.config.clone();
         // The limits were validated when the client was made.
-        let link = Link::new(Connection::new(Role::Client, config, timer.now()).ok()?);
-        let mut state = self.state();
-        if state.attempt != attempt {
-            return None;
-        }
+        let connection = Connection::new(Role::Client, Config { limits, token }, timer.now()).ok()?;
+        let link = Link::new(connection);
+        let mut state = self.state()?;
         let before = std::mem::replace(&mut state.phase, Phase::Connected(Arc::clone(&link)));
         let wakers = state.listeners.change(&Status::Connected);
         drop(state);
@@ -243,32 +252,37 @@ impl Shared {
         Some(Driver::new(link, transport, timer, None))
     }
 
-    /// No connection could be made: the calls that wait are lost.
-    fn failed(&self, attempt: u64, error: &ConnectError) {
-        let lost = LostReason::Connect(error.clone());
-        let mut state = self.state();
-        if state.attempt != attempt {
-            return;
-        }
+    /// It could not be made: the calls that wait are lost.
+    fn fail(&self, reason: &LostReason) {
+        let Some(mut state) = self.state() else { return };
         let phase = std::mem::take(&mut state.phase);
-        let wakers = state.listeners.change(&Status::Disconnected(Some(lost.clone())));
+        let wakers = state.listeners.change(&Status::Disconnected(Some(reason.clone())));
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
         if let Phase::Connecting(calls) = phase {
-            calls.into_iter().for_each(|call| call.lose(&lost));
+            calls.into_iter().for_each(|call| call.lose(reason));
         }
     }
 
-    fn ended(&self, attempt: u64, reason: CloseReason) {
-        let mut state = self.state();
-        if state.attempt != attempt {
-            return;
-        }
+    /// It is over.
+    fn ended(&self, reason: CloseReason) {
+        let Some(mut state) = self.state() else { return };
         state.phase = Phase::Idle;
         let status = Status::Disconnected(Some(LostReason::Closed(reason)));
         let wakers = state.listeners.change(&status);
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Drop for Attempt {
+    /// An attempt that is dropped half-way, with its runtime, say, leaves no call waiting.
+    fn drop(&mut self) {
+        let connecting =
+            self.state().is_some_and(|state| matches!(state.phase, Phase::Connecting(_)));
+        if connecting {
+            self.fail(&LostReason::Closed(CloseReason::Local));
+        }
     }
 }
 

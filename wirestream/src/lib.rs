@@ -6,6 +6,8 @@
 //! | | |
 //! |---|---|
 //! | [`Server`], [`Endpoint`] | methods by name; each takes a [`Session`], plain arguments and streams, and returns a stream or a value |
+//! | [`endpoint`] | makes all of that, and a typed client, from a trait |
+//! | [`Contract`] | what both sides of a method agree on; a caller whose own differs is refused |
 //! | [`Client`], [`CallBuilder`] | calls them; connects by itself, shares one connection, closes it when idle |
 //! | [`channel`], [`Sender`], [`Parameter`] | a stream that is sent |
 //! | [`Receiver`], [`Unary`] | a stream, or one value, that is received |
@@ -70,6 +72,7 @@
 mod channel;
 mod client;
 mod codec;
+mod contract;
 mod driver;
 mod error;
 mod link;
@@ -81,22 +84,24 @@ mod session;
 mod transport;
 mod value;
 
-pub use channel::{IntoParameter, Parameter, channel, channel_with_error};
+pub use channel::{FailsWith, IntoParameter, Parameter, channel, channel_with_error};
 pub use client::{CallBuilder, Client, ClientConfig, RetryPolicy, Status, StatusChanges};
 pub use codec::CodecError;
+pub use contract::{Contract, Fingerprint};
 pub use error::{LostReason, NoError, SendError, StreamError, TrySendError};
 pub use memory::MemoryTransport;
 pub use receiver::{Receiver, Unary};
 pub use sender::{Sender, SenderSink};
 pub use server::{
-    Accepted, Arguments, BuildError, Endpoint, Failed, IncomingCall, IntoFault, Parameters, Server,
-    ServerBuilder,
+    Accepted, Arguments, BuildError, Endpoint, Failed, IncomingCall, IntoFault, NotImplemented,
+    Parameters, Server, ServerBuilder,
 };
 pub use session::{HookId, Session, SessionClosed, SessionId};
 pub use transport::{
     BoxFuture, ConnectError, ConnectErrorKind, Dial, Runtime, Timer, Transport, TransportError,
 };
 pub use value::{Fields, Object, Value, ValueError};
+pub use wirestream_macros::endpoint;
 pub use wirestream_protocol::{
     CloseReason, Limits, LimitsError, RejectCode, Rejection, Time, Token, Violation, wire,
 };

@@ -40,13 +40,18 @@ struct CallWakers {
     session: Option<(CallId, Session)>,
 }
 
-/// Whom to wake once the lock is free.
+/// What is to be done once the lock is free: whom to wake, and which sessions to let go of, as
+/// the last handle of one drops what is the user's.
 #[derive(Debug, Default)]
-pub(crate) struct Wakes(Vec<Waker>);
+pub(crate) struct Wakes {
+    wakers: Vec<Waker>,
+    sessions: Vec<Session>,
+}
 
 impl Wakes {
     pub(crate) fn wake(&mut self) {
-        self.0.drain(..).for_each(Waker::wake);
+        self.wakers.drain(..).for_each(Waker::wake);
+        self.sessions.clear();
     }
 }
 
@@ -122,15 +127,16 @@ impl Core {
     fn wake_half(&mut self, call: CallId, half: usize, wakes: &mut Wakes) {
         let waiting = self.calls.get_mut(call.slot()).and_then(|call| call.halves.get_mut(half));
         if let Some(waiting) = waiting {
-            wakes.0.append(waiting);
+            wakes.wakers.append(waiting);
         }
     }
 
     fn wake_call(&mut self, id: CallId, wakes: &mut Wakes) {
         let Some(call) = self.calls.get_mut(id.slot()) else { return };
-        call.halves.iter_mut().for_each(|waiting| wakes.0.append(waiting));
+        call.halves.iter_mut().for_each(|waiting| wakes.wakers.append(waiting));
         if let Some((_, session)) = call.session.take_if(|(of, _)| *of == id) {
-            wakes.0.extend(session.call_ended());
+            wakes.wakers.extend(session.call_ended());
+            wakes.sessions.push(session);
         }
     }
 

@@ -3,7 +3,7 @@
 mod call;
 mod endpoint;
 
-pub use call::{Accepted, IncomingCall};
+pub use call::{Accepted, IncomingCall, NotImplemented};
 pub use endpoint::{Arguments, Endpoint, Failed, IntoFault, Parameters};
 
 use std::collections::{BTreeMap, HashMap};
@@ -221,6 +221,7 @@ impl Server {
             session: session.clone(),
             parameters: request.parameters,
             arguments: request.arguments,
+            fingerprint: request.fingerprint,
         };
         let handler = method(incoming);
         runtime.spawn(Box::pin(call::run(Arc::clone(link), id, session, handler)));

@@ -8,6 +8,7 @@ use wirestream_protocol::{OpenError, RejectCode, Rejection, Request, Token};
 use super::Client;
 use crate::channel::{IntoParameter, Plug};
 use crate::codec::encode;
+use crate::contract::Contract;
 use crate::error::{LostReason, NoError, SendError, StreamError};
 use crate::link::Link;
 use crate::receiver::{Receiver, ReplySocket, Unary};
@@ -26,7 +27,17 @@ pub struct CallBuilder<'a> {
     pub(super) client: &'a Client,
     pub(super) request: Request,
     pub(super) plugs: Vec<Plug>,
+    pub(super) optional: Option<Optional>,
     pub(super) failure: Option<StreamError>,
+}
+
+/// The optional parameters of a call in the making.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Optional {
+    /// How many were left away.
+    absent: usize,
+    /// Those that are present: a bit each, at its place among all parameters.
+    present: u16,
 }
 
 impl CallBuilder<'_> {
@@ -42,6 +53,26 @@ impl CallBuilder<'_> {
     /// The next parameter stream: a [`Parameter`](crate::Parameter) or any `Stream` of items.
     pub fn parameter(mut self, parameter: impl IntoParameter) -> Self {
         self.plugs.push(parameter.into_plug(&self.client.shared.runtime));
+        self
+    }
+
+    /// The next parameter stream, of a method that can do without it.
+    pub fn optional_parameter(mut self, parameter: Option<impl IntoParameter>) -> Self {
+        let optional = self.optional.get_or_insert_default();
+        let place = self.plugs.len() + optional.absent;
+        let Some(parameter) = parameter else {
+            optional.absent += 1;
+            return self;
+        };
+        // Past the sixteenth the call is refused anyway.
+        let place = u32::try_from(place).unwrap_or(u32::MAX);
+        optional.present |= 1_u16.checked_shl(place).unwrap_or(0);
+        self.parameter(parameter)
+    }
+
+    /// The contract that this call is made by: a server that has another refuses the call.
+    pub fn contract(mut self, contract: &Contract) -> Self {
+        self.request.fingerprint = Some(contract.fingerprint().to_bytes());
         self
     }
 
@@ -70,6 +101,14 @@ impl CallBuilder<'_> {
         match u8::try_from(self.plugs.len()) {
             Ok(parameters) => self.request.parameters = parameters,
             Err(_) => self.failure = Some(refused(&OpenError::Parameters)),
+        }
+        if let Some(optional) = self.optional {
+            // Which of the optional parameters there are stands behind the arguments.
+            let arguments = &self.request.arguments[..];
+            match encode(&optional.present) {
+                Ok(present) => self.request.arguments = [arguments, &present].concat().into(),
+                Err(error) => self.failure = Some(StreamError::Encode(error)),
+            }
         }
         let call = PendingCall { request: self.request, plugs: self.plugs, reply: socket };
         match self.failure {
@@ -104,9 +143,14 @@ pub(super) struct PendingCall {
 }
 
 impl PendingCall {
+    /// Whether somebody waits for its reply.
+    pub(super) fn is_wanted(&self) -> bool {
+        !self.reply.is_abandoned()
+    }
+
     /// Opens the call. Gives it back if that connection takes no new calls.
     pub(super) fn open(self, link: &Arc<Link>) -> Option<Self> {
-        if self.reply.is_abandoned() {
+        if !self.is_wanted() {
             return None;
         }
         let opened = link.with(|core| {

@@ -1,13 +1,22 @@
+use std::any::TypeId;
 use std::fmt;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures_util::FutureExt;
-use wirestream_protocol::{CallId, RejectCode, Rejection};
+use futures_core::Stream;
+use futures_util::{FutureExt, StreamExt};
+use serde::Serialize;
+use wirestream_protocol::{CallId, Fault, RejectCode, Rejection};
 
+use super::endpoint::{Arguments, IntoFault, Parameters};
+use crate::codec::decode;
+use crate::contract::Fingerprint;
+use crate::error::{NoError, SendError};
 use crate::link::Link;
 use crate::receiver::Receiver;
 use crate::sender::Sender;
@@ -22,6 +31,7 @@ pub struct IncomingCall {
     pub(super) session: Session,
     pub(super) parameters: u8,
     pub(super) arguments: Bytes,
+    pub(super) fingerprint: Option<[u8; 8]>,
 }
 
 impl IncomingCall {
@@ -38,6 +48,63 @@ impl IncomingCall {
     /// The encoded arguments.
     pub fn arguments(&self) -> &[u8] {
         &self.arguments
+    }
+
+    /// The fingerprint of the contract that the caller was built with, if it told.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        self.fingerprint.map(Fingerprint::from_bytes)
+    }
+
+    /// Decodes the arguments, checks the number of parameter streams, and accepts the call; or
+    /// refuses it as [`RejectCode::InvalidArguments`]. `None` if it was refused, or the caller gave
+    /// it up.
+    pub fn prepare<A: Arguments, P: Parameters>(self) -> Option<(Accepted, A, P)> {
+        let (arguments, present) = match self.check::<A, P>() {
+            Ok(checked) => checked,
+            Err(rejection) => {
+                self.reject(rejection);
+                return None;
+            }
+        };
+        let mut accepted = self.accept()?;
+        let parameters = P::take(&mut accepted, present)?;
+        Some((accepted, arguments, parameters))
+    }
+
+    /// The arguments, and which of the optional parameters are present.
+    fn check<A: Arguments, P: Parameters>(&self) -> Result<(A, u16), Rejection> {
+        let decoded = match P::OPTIONAL {
+            0 => decode(&self.arguments).map(|arguments| (arguments, 0)),
+            _ => decode::<(A, u16)>(&self.arguments),
+        };
+        let (arguments, present) = decoded
+            .map_err(|error| invalid(format!("the arguments do not decode: {error}")))?;
+        if present & !P::OPTIONAL != 0 {
+            return Err(invalid("a parameter stream is told of that is not optional"));
+        }
+        let sent = self.parameters();
+        let absent = (P::OPTIONAL ^ present).count_ones() as usize;
+        let wanted = P::COUNT.map_or(sent, |count| count - absent);
+        if wanted != sent {
+            return Err(invalid(format!("{sent} parameter streams, where {wanted} are expected")));
+        }
+        Ok((arguments, present))
+    }
+
+    /// The refusal of a caller whose contract is none of those that are `accepted`, the first of
+    /// which is this side's own.
+    pub(super) fn differs_from(&self, accepted: &[Fingerprint]) -> Option<Rejection> {
+        let theirs = self.fingerprint()?;
+        if accepted.contains(&theirs) {
+            return None;
+        }
+        let ours = accepted.first()?;
+        let (endpoint, method) = (self.session.endpoint(), self.session.method());
+        let detail = format!(
+            "the caller was built with contract {theirs} of method `{endpoint}.{method}`, the \
+             server with {ours}"
+        );
+        Some(Rejection::new(RejectCode::ContractMismatch, detail))
     }
 
     /// Accepts the call. `None` if the caller gave it up.
@@ -107,11 +174,106 @@ impl Accepted {
         let half = self.link.lock().connection.call(self.id)?.outbound(0)?;
         Some(Sender::open(Arc::clone(&self.link), half))
     }
+
+    /// Replies with what `stream` yields, until it ends, fails, or the caller wants no more. It
+    /// may borrow from the session and from whatever else lives as long as this future.
+    ///
+    /// Dropping the future cancels the reply.
+    pub async fn reply_stream<T: Serialize, E: IntoFault>(
+        mut self,
+        stream: impl Stream<Item = Result<T, E>>,
+    ) {
+        let Some(reply) = self.reply::<T, E>() else { return };
+        drop(self);
+        let mut stream = pin!(stream);
+        while let Some(item) = stream.next().await {
+            match item {
+                Ok(message) => match reply.send(message).await {
+                    Ok(()) => {}
+                    Err(SendError::Stopped | SendError::Lost(_)) => return,
+                    // The message cannot be sent, and must not be missing silently.
+                    Err(SendError::TooLarge { .. } | SendError::Encode(_)) => {
+                        return reply.end_with(Err(Fault::Failed));
+                    }
+                },
+                Err(error) => return reply.end_with(Err(error.into_fault())),
+            }
+        }
+        reply.end_with(Ok(()));
+    }
+
+    /// As [`reply_stream`](Self::reply_stream), with a stream that cannot fail.
+    pub async fn reply_items<T: Serialize>(self, stream: impl Stream<Item = T>) {
+        self.reply_stream(stream.map(Ok::<T, NoError>)).await;
+    }
+
+    /// Replies with what `value` resolves to. It may borrow as [`reply_stream`](Self::reply_stream)
+    /// says.
+    ///
+    /// Dropping the future cancels the reply.
+    pub async fn reply_value<T: Serialize, E: IntoFault>(
+        mut self,
+        value: impl Future<Output = Result<T, E>>,
+    ) {
+        let Some(reply) = self.reply::<T, E>() else { return };
+        drop(self);
+        match value.await {
+            Ok(value) => reply.send_last(value).await,
+            Err(error) => reply.end_with(Err(error.into_fault())),
+        }
+    }
+
+    /// As [`reply_value`](Self::reply_value), with a future that cannot fail.
+    pub async fn reply_item<T: Serialize>(self, value: impl Future<Output = T>) {
+        self.reply_value(value.map(Ok::<T, NoError>)).await;
+    }
 }
 
 impl fmt::Debug for Accepted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Accepted").field(&self.session).finish()
+    }
+}
+
+/// What an optional method of an [`endpoint`](macro@crate::endpoint) returns where a service leaves
+/// it out: neither a value nor an item nor an end. The endpoint has no such method then.
+#[must_use = "it stands for a reply"]
+pub struct NotImplemented<T>(PhantomData<fn() -> T>);
+
+impl<T: 'static> NotImplemented<T> {
+    /// What such a method returns.
+    #[allow(clippy::new_without_default, reason = "nothing is made by default that never ends")]
+    pub fn new() -> Self {
+        Self(PhantomData)
+    }
+
+    /// Whether this is what `method` returns. It is not called.
+    pub fn is_returned_by<S: 'static, A, P, R: 'static>(
+        _method: fn(&'static S, &'static Session, A, P) -> R,
+    ) -> bool {
+        TypeId::of::<R>() == TypeId::of::<Self>()
+    }
+}
+
+impl<T> Future for NotImplemented<T> {
+    type Output = T;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<T> {
+        Poll::Pending
+    }
+}
+
+impl<T> Stream for NotImplemented<T> {
+    type Item = T;
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<T>> {
+        Poll::Pending
+    }
+}
+
+impl<T> fmt::Debug for NotImplemented<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NotImplemented")
     }
 }
 

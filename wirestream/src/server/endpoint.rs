@@ -1,19 +1,16 @@
 use std::fmt;
-use std::future::Future;
-use std::pin::pin;
+use std::future::{Future, ready};
 use std::sync::Arc;
 
 use futures_core::Stream;
-use futures_util::StreamExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use wirestream_protocol::{Fault, Rejection};
+use wirestream_protocol::Fault;
 
-use super::call::{Accepted, IncomingCall, invalid};
-use crate::codec::{decode, encode};
-use crate::error::SendError;
+use super::call::{Accepted, IncomingCall};
+use crate::codec::encode;
+use crate::contract::Contract;
 use crate::receiver::Receiver;
-use crate::sender::Sender;
 use crate::session::Session;
 use crate::transport::BoxFuture;
 
@@ -70,11 +67,9 @@ impl Endpoint {
         self.method(name, move |call| {
             let method = Arc::clone(&method);
             async move {
-                let Some((mut accepted, arguments, parameters)) = prepare(call) else { return };
-                let Some(reply) = accepted.reply::<T, E>() else { return };
-                let stream = method(accepted.session().clone(), arguments, parameters);
-                drop(accepted);
-                reply_stream(reply, stream).await;
+                let Some((accepted, arguments, parameters)) = call.prepare() else { return };
+                let session = accepted.session().clone();
+                accepted.reply_stream(method(session, arguments, parameters)).await;
             }
         })
     }
@@ -93,11 +88,9 @@ impl Endpoint {
         self.method(name, move |call| {
             let method = Arc::clone(&method);
             async move {
-                let Some((mut accepted, arguments, parameters)) = prepare(call) else { return };
-                let Some(reply) = accepted.reply::<T, E>() else { return };
-                let value = method(accepted.session().clone(), arguments, parameters);
-                drop(accepted);
-                reply_value(reply, value).await;
+                let Some((accepted, arguments, parameters)) = call.prepare() else { return };
+                let session = accepted.session().clone();
+                accepted.reply_value(method(session, arguments, parameters)).await;
             }
         })
     }
@@ -117,6 +110,25 @@ impl Endpoint {
         self.methods.push((name.into(), boxed));
         self
     }
+
+    /// Says what callers of the method that was added last must agree on. A caller who was built
+    /// with another contract, and says so, is refused as
+    /// [`RejectCode::ContractMismatch`](crate::RejectCode::ContractMismatch); one who does not say
+    /// is not asked.
+    pub fn contract(mut self, contract: &Contract) -> Self {
+        if let Some((name, method)) = self.methods.pop() {
+            let accepted = contract.accepted();
+            let checked: Method = Box::new(move |call| match call.differs_from(&accepted) {
+                None => method(call),
+                Some(rejection) => {
+                    call.reject(rejection);
+                    Box::pin(ready(()))
+                }
+            });
+            self.methods.push((name, checked));
+        }
+        self
+    }
 }
 
 impl fmt::Debug for Endpoint {
@@ -126,62 +138,6 @@ impl fmt::Debug for Endpoint {
             .field("name", &self.name)
             .field("methods", &names.collect::<Vec<_>>())
             .finish()
-    }
-}
-
-/// Checks the arguments and parameters, then accepts; or refuses.
-fn prepare<A: Arguments, P: Parameters>(call: IncomingCall) -> Option<(Accepted, A, P)> {
-    let arguments = match check::<A, P>(&call) {
-        Ok(arguments) => arguments,
-        Err(rejection) => {
-            call.reject(rejection);
-            return None;
-        }
-    };
-    let mut accepted = call.accept()?;
-    let parameters = P::take(&mut accepted)?;
-    Some((accepted, arguments, parameters))
-}
-
-fn check<A: Arguments, P: Parameters>(call: &IncomingCall) -> Result<A, Rejection> {
-    let arguments = A::decode(call.arguments())?;
-    let (wanted, sent) = (P::COUNT, call.parameters());
-    if wanted.is_some_and(|wanted| wanted != sent) {
-        let wanted = wanted.unwrap_or_default();
-        return Err(invalid(format!("{sent} parameter streams, where {wanted} are expected")));
-    }
-    Ok(arguments)
-}
-
-/// Sends what a stream yields until it ends, fails, or nobody wants more.
-async fn reply_stream<T: Serialize, E: IntoFault>(
-    reply: Sender<T, E>,
-    stream: impl Stream<Item = Result<T, E>>,
-) {
-    let mut stream = pin!(stream);
-    while let Some(item) = stream.next().await {
-        match item {
-            Ok(message) => match reply.send(message).await {
-                Ok(()) => {}
-                Err(SendError::Stopped | SendError::Lost(_)) => return,
-                // The message cannot be sent, and must not be missing silently.
-                Err(SendError::TooLarge { .. } | SendError::Encode(_)) => {
-                    return reply.end_with(Err(Fault::Failed));
-                }
-            },
-            Err(error) => return reply.end_with(Err(error.into_fault())),
-        }
-    }
-    reply.end_with(Ok(()));
-}
-
-async fn reply_value<T: Serialize, E: IntoFault>(
-    reply: Sender<T, E>,
-    value: impl Future<Output = Result<T, E>>,
-) {
-    match value.await {
-        Ok(value) => reply.send_last(value).await,
-        Err(error) => reply.end_with(Err(error.into_fault())),
     }
 }
 
@@ -222,43 +178,77 @@ impl IntoFault for Failed {
 }
 
 /// The plain arguments of a method: a tuple of values, or anything else that serde knows.
-pub trait Arguments: Sized + Send + 'static {
-    #[doc(hidden)]
-    fn decode(bytes: &[u8]) -> Result<Self, Rejection>;
-}
+pub trait Arguments: DeserializeOwned + Send + 'static {}
 
-impl<A: DeserializeOwned + Send + 'static> Arguments for A {
-    fn decode(bytes: &[u8]) -> Result<Self, Rejection> {
-        decode(bytes).map_err(|error| invalid(format!("the arguments do not decode: {error}")))
-    }
-}
+impl<A: DeserializeOwned + Send + 'static> Arguments for A {}
 
-/// The parameter streams of a method: a tuple of up to sixteen [`Receiver`]s, or a `Vec` of as many
-/// as the caller sends.
+/// The parameter streams of a method: a tuple of up to sixteen, each a [`Receiver`] or, where the
+/// caller may leave it away, an `Option<Receiver>`; or a `Vec` of as many as the caller sends.
 pub trait Parameters: Sized + Send + 'static {
     #[doc(hidden)]
     const COUNT: Option<usize>;
 
+    /// Those that may be left away, a bit each.
     #[doc(hidden)]
-    fn take(call: &mut Accepted) -> Option<Self>;
+    const OPTIONAL: u16;
+
+    /// Takes them; of the optional ones, those that are `present`.
+    #[doc(hidden)]
+    fn take(call: &mut Accepted, present: u16) -> Option<Self>;
 }
 
 impl<T: 'static, E: 'static> Parameters for Vec<Receiver<T, E>> {
     const COUNT: Option<usize> = None;
+    const OPTIONAL: u16 = 0;
 
-    fn take(call: &mut Accepted) -> Option<Self> {
+    fn take(call: &mut Accepted, _: u16) -> Option<Self> {
         Some(std::iter::from_fn(|| call.parameter()).collect())
     }
 }
 
-macro_rules! parameters {
-    ($($count:literal: $($t:ident $e:ident),*;)*) => { $(
-        impl<$($t: 'static, $e: 'static),*> Parameters for ($(Receiver<$t, $e>,)*) {
-            const COUNT: Option<usize> = Some($count);
+/// One of a method's parameter streams.
+#[doc(hidden)]
+pub trait OneParameter: Sized + Send + 'static {
+    const OPTIONAL: bool;
 
-            #[allow(unused_variables, reason = "of no parameters, none is taken")]
-            fn take(call: &mut Accepted) -> Option<Self> {
-                Some(($(call.parameter::<$t, $e>()?,)*))
+    fn take(call: &mut Accepted, present: bool) -> Option<Self>;
+}
+
+impl<T: 'static, E: 'static> OneParameter for Receiver<T, E> {
+    const OPTIONAL: bool = false;
+
+    fn take(call: &mut Accepted, _: bool) -> Option<Self> {
+        call.parameter()
+    }
+}
+
+impl<T: 'static, E: 'static> OneParameter for Option<Receiver<T, E>> {
+    const OPTIONAL: bool = true;
+
+    fn take(call: &mut Accepted, present: bool) -> Option<Self> {
+        if present { call.parameter().map(Some) } else { Some(None) }
+    }
+}
+
+const fn bits(places: &[bool]) -> u16 {
+    let (mut bits, mut place) = (0, 0);
+    while place < places.len() {
+        bits |= (places[place] as u16) << place;
+        place += 1;
+    }
+    bits
+}
+
+macro_rules! parameters {
+    ($($count:literal: $($t:ident)*;)*) => { $(
+        impl<$($t: OneParameter),*> Parameters for ($($t,)*) {
+            const COUNT: Option<usize> = Some($count);
+            const OPTIONAL: u16 = bits(&[$($t::OPTIONAL),*]);
+
+            #[allow(unused_variables, unused_mut, reason = "of no parameters, none is taken")]
+            fn take(call: &mut Accepted, present: u16) -> Option<Self> {
+                let mut presence = (0..u16::BITS).map(|place| present >> place & 1 == 1);
+                Some(($($t::take(call, presence.next()?)?,)*))
             }
         }
     )* };
@@ -266,20 +256,20 @@ macro_rules! parameters {
 
 parameters! {
     0: ;
-    1: A AE;
-    2: A AE, B BE;
-    3: A AE, B BE, C CE;
-    4: A AE, B BE, C CE, D DE;
-    5: A AE, B BE, C CE, D DE, F FE;
-    6: A AE, B BE, C CE, D DE, F FE, G GE;
-    7: A AE, B BE, C CE, D DE, F FE, G GE, H HE;
-    8: A AE, B BE, C CE, D DE, F FE, G GE, H HE, I IE;
-    9: A AE, B BE, C CE, D DE, F FE, G GE, H HE, I IE, J JE;
-    10: A AE, B BE, C CE, D DE, F FE, G GE, H HE, I IE, J JE, K KE;
-    11: A AE, B BE, C CE, D DE, F FE, G GE, H HE, I IE, J JE, K KE, L LE;
-    12: A AE, B BE, C CE, D DE, F FE, G GE, H HE, I IE, J JE, K KE, L LE, M ME;
-    13: A AE, B BE, C CE, D DE, F FE, G GE, H HE, I IE, J JE, K KE, L LE, M ME, N NE;
-    14: A AE, B BE, C CE, D DE, F FE, G GE, H HE, I IE, J JE, K KE, L LE, M ME, N NE, O OE;
-    15: A AE, B BE, C CE, D DE, F FE, G GE, H HE, I IE, J JE, K KE, L LE, M ME, N NE, O OE, P PE;
-    16: A AE, B BE, C CE, D DE, F FE, G GE, H HE, I IE, J JE, K KE, L LE, M ME, N NE, O OE, P PE, Q QE;
+    1: A;
+    2: A B;
+    3: A B C;
+    4: A B C D;
+    5: A B C D E;
+    6: A B C D E F;
+    7: A B C D E F G;
+    8: A B C D E F G H;
+    9: A B C D E F G H I;
+    10: A B C D E F G H I J;
+    11: A B C D E F G H I J K;
+    12: A B C D E F G H I J K L;
+    13: A B C D E F G H I J K L M;
+    14: A B C D E F G H I J K L M N;
+    15: A B C D E F G H I J K L M N O;
+    16: A B C D E F G H I J K L M N O P;
 }
