@@ -23,6 +23,10 @@ pub struct Limits {
     pub half_window: u32,
     /// What all inbound halves together may have unread, in bytes of credit. 2 MiB. At least one
     /// largest message and one largest request, so that what has begun can always end.
+    ///
+    /// While unread messages fill it, nothing more comes in on any half: an application that opens
+    /// many calls and reads them one after the other makes it at least the sum of what it leaves
+    /// unread.
     pub connection_window: u32,
     /// Calls at a time. 100. A call counts until it is released.
     pub calls: u32,

@@ -1,8 +1,10 @@
 //! Group C: how calls and their streams end.
 
-use std::future::{pending, ready};
+use std::future::{Future, pending, ready};
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
 
 use futures_util::future::{join, join_all};
 use futures_util::stream::FusedStream;
@@ -22,6 +24,7 @@ scenarios! {
     c2_a_dropped_reply_drops_its_endless_handler_and_closes_the_session,
     c3_a_dropped_reply_drops_a_handler_within_a_slow_step,
     c4_a_call_dropped_before_its_answer_leaves_nothing_behind,
+    c4_a_call_dropped_while_it_is_opened_leaves_nothing_behind,
     c5_a_finished_input_ends_and_the_reply_lives_on,
     c6_an_unfinished_input_ends_cancelled,
     c7_a_reply_that_has_ended_is_read_to_its_end,
@@ -275,6 +278,35 @@ async fn c4_a_call_dropped_before_its_answer_leaves_nothing_behind(net: Net) {
         assert_eq!(soon("a change of status", changes.next()).await, Some(status));
     }
     until("the end of the connections", || rig.server.connections() == 0).await;
+}
+
+/// C4: the input's waker drops the reply, which is where the call is half open.
+async fn c4_a_call_dropped_while_it_is_opened_leaves_nothing_behind(net: Net) {
+    struct DropOnWake(Mutex<Option<Receiver<String>>>);
+    impl Wake for DropOnWake {
+        fn wake(self: Arc<Self>) {
+            drop(self.0.lock().unwrap().take());
+        }
+    }
+    let rig = Rig::start(net, server()).await;
+    let client = rig.client();
+    let mut changes = client.status_changes();
+    let (sender, parameter) = channel::<String>();
+    let on_wake = Arc::new(DropOnWake(Mutex::new(None)));
+    let waker = Waker::from(Arc::clone(&on_wake));
+    let polled = pin!(sender.closed()).poll(&mut Context::from_waker(&waker));
+    assert_eq!(polled, Poll::Pending);
+    {
+        // Whoever opens the call waits for this lock before it wakes the sender.
+        let mut reply = on_wake.0.lock().unwrap();
+        *reply = Some(client.call("Example.echo").parameter(parameter).stream());
+    }
+    soon("the stop of the input", sender.closed()).await;
+    let idle = Status::Disconnected(Some(LostReason::Closed(CloseReason::Idle)));
+    for status in [Status::Disconnected(None), Status::Connecting, Status::Connected, idle] {
+        assert_eq!(soon("a change of status", changes.next()).await, Some(status));
+    }
+    until("the end of the connection", || rig.server.connections() == 0).await;
 }
 
 /// Waits until a server of one slot takes a call: it is free once the handler before was dropped.
@@ -651,7 +683,7 @@ async fn c11_ten_listeners_pause_and_resume(net: Net) {
     check_unharmed(&client).await;
 }
 
-/// C12
+/// C12: what waits unread is within the connection's window, which all streams share (R-CREDIT-3).
 async fn c12_calls_opened_at_once_are_read_one_after_another(net: Net) {
     let watch = Watch::default();
     let count = {

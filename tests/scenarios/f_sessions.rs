@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::mpsc;
-use wirestream::{NoError, Receiver, Session, SessionClosed, StreamError, channel};
-use wirestream_tests::{Net, Rig, scenarios, soon};
+use wirestream::{NoError, Receiver, Session, SessionClosed, Status, StreamError, channel};
+use wirestream_tests::{Net, Rig, scenarios, soon, until};
 
 use crate::methods::{Problem, Watch, drain, server_with};
 
@@ -94,6 +94,7 @@ async fn f2_a_close_hook_runs_once(net: Net) {
         drop(replies);
         client.line.cut();
         assert_eq!(next(&mut lines).await, "closed");
+        until("the end of the connection", || client.status() != Status::Connected).await;
     }
     watch.until_over(20).await;
     // The log ends when the last hook has gone, and the server with its method.

@@ -363,6 +363,11 @@ pub struct RawPeer {
 }
 
 impl RawPeer {
+    /// A peer on a transport of the test's own.
+    pub fn over(transport: impl Transport) -> Self {
+        Self { transport: Box::new(transport) }
+    }
+
     /// Sends frames, in one packet.
     pub async fn send(&mut self, frames: &[Frame<'_>]) {
         let mut packet = Vec::new();
@@ -406,10 +411,12 @@ impl RawPeer {
     }
 
     /// Reads the server's `Hello` and answers with its very limits.
-    pub async fn say_hello(&mut self) {
+    pub async fn say_hello(&mut self) -> Frame<'static> {
         let packet = self.receive().await.expect("a packet");
         let Some(Ok(Frame::Hello(hello))) = frames(&packet).next() else { panic!("no Hello") };
-        self.send(&[Frame::Hello(hello)]).await;
+        let hello = Frame::Hello(hello);
+        self.send(std::slice::from_ref(&hello)).await;
+        hello
     }
 }
 

@@ -15,7 +15,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use wirestream_protocol::{
-    CallId, CloseReason, Config, Connection, Limits, LimitsError, RejectCode, Rejection, Role,
+    CallId, CloseReason, Config, Connection, Limits, LimitsError, RejectCode, Rejection, Role, Time,
 };
 
 use crate::driver::Driver;
@@ -144,7 +144,7 @@ impl Server {
                 return CloseReason::Local;
             };
             let link = Link::new(connection);
-            let _registered = server.register(&link);
+            let _registered = server.register(&link, timer.now());
             let dispatch = {
                 let server = server.clone();
                 move |link: &Arc<Link>, id| server.dispatch(&runtime, link, id, peer)
@@ -177,12 +177,14 @@ impl Server {
         .await;
     }
 
-    fn register(&self, link: &Arc<Link>) -> Registered {
+    fn register(&self, link: &Arc<Link>, now: Time) -> Registered {
         let mut connections = self.shared.connections();
         connections.last += 1;
         let number = connections.last;
         connections.links.insert(number, Arc::clone(link));
-        link.lock().shutdown = connections.drain;
+        if let Some(drain) = connections.drain {
+            link.lock().connection.shutdown(now + drain); // before the first packet is looked at
+        }
         Registered { shared: Arc::clone(&self.shared), number }
     }
 

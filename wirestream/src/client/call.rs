@@ -41,7 +41,9 @@ pub(super) struct Optional {
 }
 
 impl CallBuilder<'_> {
-    /// The plain arguments: a tuple of them, in order.
+    /// The plain arguments: a tuple of them, in order, of just the types that the method takes.
+    /// What goes over the wire does not say its types: an `i32` literal where the method takes a
+    /// `u64` would arrive as another number.
     pub fn arguments<A: Serialize + ?Sized>(mut self, arguments: &A) -> Self {
         match encode(arguments) {
             Ok(bytes) => self.request.arguments = bytes.into(),
