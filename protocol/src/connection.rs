@@ -67,7 +67,10 @@ enum Control {
         rejection: Rejection,
         held: u32,
     },
-    Stop { call: CallId, half: u8 },
+    Stop {
+        call: CallId,
+        half: u8,
+    },
     Credit(Inbound),
 }
 
@@ -421,9 +424,8 @@ impl Connection {
     /// Drops what the queues hold for calls that are over, now and then: where nothing can be
     /// transmitted, calls that come and go must not make them grow.
     fn sweep(&mut self) {
-        let queued = |all: &Self| {
-            all.control.len() + all.ring.len() + all.waiters.len() + all.crowd.len()
-        };
+        let queued =
+            |all: &Self| all.control.len() + all.ring.len() + all.waiters.len() + all.crowd.len();
         if queued(self) < self.sweep_at {
             return;
         }

@@ -12,6 +12,7 @@ mod model;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use model::{ACTIONS, Action, Cells, ROGUE, Role, Side, Verdict, World};
 use wirestream_protocol::state::{
@@ -23,6 +24,41 @@ use wirestream_protocol::state::{
 struct Bounds {
     parameter: i8,
     reply: i8,
+}
+
+/// The states that were reached, each with the one before it and what led here.
+type Known = HashMap<World, Option<(World, Action)>, BuildHasherDefault<Quick>>;
+
+/// States are many and small, and nobody chooses them to collide.
+#[derive(Default)]
+struct Quick(u64);
+
+impl Hasher for Quick {
+    fn finish(&self) -> u64 {
+        self.0 ^ (self.0 >> 32)
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(byte.into());
+        }
+    }
+
+    fn write_u8(&mut self, number: u8) {
+        self.write_u64(number.into());
+    }
+
+    fn write_i8(&mut self, number: i8) {
+        self.write_u64(number as u64);
+    }
+
+    fn write_isize(&mut self, number: isize) {
+        self.write_u64(number as u64);
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
 }
 
 #[derive(Default)]
@@ -55,7 +91,8 @@ fn every_interleaving_keeps_the_rules_and_every_cell_is_reached() {
 /// Breadth-first from the moment of `open` on.
 fn explore(bounds: Bounds, seen: &mut Seen) {
     let start = World::new(bounds.parameter, bounds.reply);
-    let mut known: HashMap<World, Option<(World, Action)>> = HashMap::from([(start, None)]);
+    let mut known = Known::default();
+    known.insert(start, None);
     let mut frontier = vec![start];
     while !frontier.is_empty() {
         let mut next = Vec::new();
@@ -93,7 +130,7 @@ fn explore(bounds: Bounds, seen: &mut Seen) {
 }
 
 /// The actions that led to a state, and the state.
-fn way(known: &HashMap<World, Option<(World, Action)>>, world: World) -> (Vec<Action>, World) {
+fn way(known: &Known, world: World) -> (Vec<Action>, World) {
     let mut actions = Vec::new();
     let mut at = world;
     while let Some(Some((before, action))) = known.get(&at) {

@@ -30,9 +30,14 @@ What names a call that is over is late before any half is asked (R-CALL-2).
 fn the_specification_prints_the_shipping_tables() {
     let page = [
         LEGEND.to_string(),
-        section("The sender of a half", SenderState::ALL, SenderEvent::ALL, |s, e| s.step(e)),
-        section("The receiver of a half", ReceiverState::ALL, ReceiverEvent::ALL, |s, e| s.step(e)),
-        section("A call", CallState::ALL, CallEvent::ALL, |s, e| s.step(e)),
+        section("The sender of a half", SenderState::ALL, SenderEvent::ALL, SenderState::step),
+        section(
+            "The receiver of a half",
+            ReceiverState::ALL,
+            ReceiverEvent::ALL,
+            ReceiverState::step,
+        ),
+        section("A call", CallState::ALL, CallEvent::ALL, CallState::step),
     ]
     .join("\n");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../spec/tables.md");

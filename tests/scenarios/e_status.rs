@@ -35,7 +35,8 @@ struct Late {
 
 impl Dial for Late {
     fn dial(&self) -> BoxFuture<Result<Box<dyn Transport>, ConnectError>> {
-        let left = self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+        let left =
+            self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
         match left {
             Ok(_) => Nobody.dial(),
             Err(_) => self.then.dial(),

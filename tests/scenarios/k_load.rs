@@ -111,10 +111,12 @@ async fn k5_streams_that_open_and_close_at_random_leave_nothing_behind(net: Net)
             let raised = gauge.raise();
             let closing = gauge.raise();
             session.on_close(async move || drop(closing)).expect("the session is open");
-            messages.filter_map(async |message| message.ok().map(Ok::<_, NoError>)).map(move |item| {
-                let _held = &raised;
-                item
-            })
+            messages.filter_map(async |message| message.ok().map(Ok::<_, NoError>)).map(
+                move |item| {
+                    let _held = &raised;
+                    item
+                },
+            )
         }
     };
     let limits = Limits { calls: 2_000, ..Limits::default() };

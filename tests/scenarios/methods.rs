@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
-use wirestream::{Endpoint, NoError, Receiver, Sender, Server, ServerBuilder, Session, StreamError};
+use wirestream::{
+    Endpoint, NoError, Receiver, Sender, Server, ServerBuilder, Session, StreamError,
+};
 use wirestream_tests::{soon, until};
 
 /// The error that the scenarios' methods fail with.
@@ -116,7 +118,10 @@ fn example() -> Endpoint {
             stream::iter((0..n).map(Ok::<u64, NoError>))
         })
         .unary("sum", sum)
-        .unary("add", |_: Session, (a, b): (i64, i64), (): ()| async move { Ok::<_, NoError>(a + b) })
+        .unary(
+            "add",
+            |_: Session, (a, b): (i64, i64), (): ()| async move { Ok::<_, NoError>(a + b) },
+        )
 }
 
 fn echo(

@@ -86,10 +86,12 @@ where
 
 /// A parameter stream that fails, if at all, with an error of type `E`: a [`Parameter`] of that
 /// error, or any `Stream`, which never fails.
-pub trait FailsWith<E>: IntoParameter {}
+#[diagnostic::on_unimplemented(message = "`{Self}` is not a stream that fails with `{E}`")]
+pub trait FailsWith<E> {}
 
 impl<T, E> FailsWith<E> for Parameter<T, E> {}
 
+#[diagnostic::do_not_recommend]
 impl<S, E> FailsWith<E> for S
 where
     S: Stream + Send + 'static,

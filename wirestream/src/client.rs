@@ -235,7 +235,8 @@ impl Attempt {
         let timer = client.runtime.timer();
         let ClientConfig { limits, token, .. } = client.config.clone();
         // The limits were validated when the client was made.
-        let connection = Connection::new(Role::Client, Config { limits, token }, timer.now()).ok()?;
+        let connection =
+            Connection::new(Role::Client, Config { limits, token }, timer.now()).ok()?;
         let link = Link::new(connection);
         let mut state = self.state()?;
         let before = std::mem::replace(&mut state.phase, Phase::Connected(Arc::clone(&link)));

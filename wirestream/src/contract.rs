@@ -12,10 +12,23 @@ mod trace;
 use std::fmt;
 use std::sync::OnceLock;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use shape::Shape;
 use trace::Tracer;
+
+/// What can travel: a value that serde reads and writes, and that owns its content.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not travel",
+    label = "needs `#[derive(Serialize, Deserialize)]`",
+    note = "arguments, messages, replies and errors are written and read by serde, and own what \
+            they say"
+)]
+pub trait Message: Serialize + DeserializeOwned + Send + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + DeserializeOwned + Send + 'static> Message for T {}
 
 /// What callers and server of a method must agree on: the names, order and shapes of its
 /// arguments and parameter streams, and the shapes of its reply and errors.
@@ -30,7 +43,7 @@ use trace::Tracer;
 /// ```
 /// use wirestream::{Contract, NoError};
 ///
-/// #[derive(serde::Deserialize)]
+/// #[derive(serde::Serialize, serde::Deserialize)]
 /// struct Point {
 ///     x: f64,
 ///     y: f64,
@@ -69,37 +82,34 @@ impl Contract {
     }
 
     /// The next plain argument.
-    pub fn argument<T: DeserializeOwned>(mut self, name: &str) -> Self {
+    pub fn argument<T: Message>(mut self, name: &str) -> Self {
         let shape = self.shape_of::<T>();
         self.inputs.push(format!("{name}: {shape}"));
         self
     }
 
     /// The next parameter stream, in order among the arguments.
-    pub fn parameter<T: DeserializeOwned, E: DeserializeOwned>(mut self, name: &str) -> Self {
+    pub fn parameter<T: Message, E: Message>(mut self, name: &str) -> Self {
         let stream = self.stream_of::<T, E>();
         self.inputs.push(format!("{name}: {stream}"));
         self
     }
 
     /// The next parameter stream, which the caller may leave away.
-    pub fn optional_parameter<T: DeserializeOwned, E: DeserializeOwned>(
-        mut self,
-        name: &str,
-    ) -> Self {
+    pub fn optional_parameter<T: Message, E: Message>(mut self, name: &str) -> Self {
         let stream = self.stream_of::<T, E>();
         self.inputs.push(format!("{name}: optional {stream}"));
         self
     }
 
     /// The method returns a stream.
-    pub fn stream<T: DeserializeOwned, E: DeserializeOwned>(mut self) -> Self {
+    pub fn stream<T: Message, E: Message>(mut self) -> Self {
         self.reply = self.stream_of::<T, E>();
         self
     }
 
     /// The method returns one value.
-    pub fn unary<T: DeserializeOwned, E: DeserializeOwned>(mut self) -> Self {
+    pub fn unary<T: Message, E: Message>(mut self) -> Self {
         self.reply = self.either::<T, E>();
         self
     }
@@ -134,17 +144,17 @@ impl Contract {
         std::iter::once(self.fingerprint()).chain(self.compatible.iter().copied()).collect()
     }
 
-    fn stream_of<T: DeserializeOwned, E: DeserializeOwned>(&mut self) -> String {
+    fn stream_of<T: Message, E: Message>(&mut self) -> String {
         format!("stream {}", self.either::<T, E>())
     }
 
-    fn either<T: DeserializeOwned, E: DeserializeOwned>(&mut self) -> String {
+    fn either<T: Message, E: Message>(&mut self) -> String {
         let value = self.shape_of::<T>();
         let error = self.shape_of::<E>();
         format!("{value} or {error}")
     }
 
-    fn shape_of<T: DeserializeOwned>(&mut self) -> Shape {
+    fn shape_of<T: Message>(&mut self) -> Shape {
         self.fingerprint = OnceLock::new();
         self.tracer.shape_of::<T>()
     }

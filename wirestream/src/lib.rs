@@ -87,7 +87,7 @@ mod value;
 pub use channel::{FailsWith, IntoParameter, Parameter, channel, channel_with_error};
 pub use client::{CallBuilder, Client, ClientConfig, RetryPolicy, Status, StatusChanges};
 pub use codec::CodecError;
-pub use contract::{Contract, Fingerprint};
+pub use contract::{Contract, Fingerprint, Message};
 pub use error::{LostReason, NoError, SendError, StreamError, TrySendError};
 pub use memory::MemoryTransport;
 pub use receiver::{Receiver, Unary};

@@ -799,6 +799,7 @@ impl World {
                 }
             }
             Action::Lose(role) => {
+                // What was on its way is gone: had it come, it would have come before.
                 self.parts(role).0.lose(cells);
                 (self.up, self.down) = (Wire::default(), Wire::default());
             }

@@ -3,9 +3,11 @@
 
 pub(crate) mod script;
 
+use core::hash::Hash;
 use core::ops::{Deref, DerefMut};
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::DefaultHasher;
 
 use bytes::{Bytes, BytesMut};
 use wirestream_protocol::wire::{Frame, Hello, frames};
@@ -55,6 +57,8 @@ pub(crate) struct Link {
     cut: bool,
     /// How many packets it has taken.
     pub(crate) taken: usize,
+    /// All that it has taken, in short.
+    pub(crate) digest: DefaultHasher,
 }
 
 impl Link {
@@ -64,6 +68,7 @@ impl Link {
 
     fn put(&mut self, packet: Bytes, now: Time) {
         self.taken += 1;
+        packet.hash(&mut self.digest);
         self.packets.push_back((now + self.delay, packet));
         if let Some(left) = &mut self.cut_after {
             *left = left.saturating_sub(1);
@@ -95,6 +100,8 @@ pub(crate) struct Endpoint {
     /// How each call ended, by the wire's number.
     pub(crate) ended: BTreeMap<u32, Outcome>,
     pub(crate) over: Option<CloseReason>,
+    /// Events that were taken ahead of their time.
+    ahead: VecDeque<Event>,
 }
 
 impl Deref for Endpoint {
@@ -119,12 +126,18 @@ impl Endpoint {
             link: Link::default(),
             ended: BTreeMap::new(),
             over: None,
+            ahead: VecDeque::new(),
         }
+    }
+
+    /// Takes the events from the connection now, for whoever asks for them later.
+    pub(crate) fn poll_ahead(&mut self) {
+        self.ahead.extend(core::iter::from_fn(|| self.connection.poll_event()));
     }
 
     /// Takes the next event. Each call ends once, the connection once and last.
     pub(crate) fn next_event(&mut self) -> Option<Event> {
-        let event = self.connection.poll_event()?;
+        let event = self.ahead.pop_front().or_else(|| self.connection.poll_event())?;
         assert_eq!(self.over, None, "{event:?} came after the connection's end");
         if let Event::Ended(id, outcome) = &event {
             let before = self.ended.insert(number(*id), outcome.clone());

@@ -1,5 +1,6 @@
 //! Applications on both ends that do what a script says, and check everything they are told.
 
+use core::hash::Hasher;
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -7,8 +8,8 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use wirestream_protocol::wire::Frame;
 use wirestream_protocol::{
-    CallId, CloseReason, End, Event, Fault, Inbound, Limits, OpenError, Outbound, Outcome,
-    Received, RejectCode, Role, Run, SendError, Taken,
+    CallId, End, Event, Fault, Inbound, Limits, OpenError, Outbound, Outcome, Received, RejectCode,
+    Role, Run, SendError, Taken, Violation,
 };
 
 use super::{Pair, Rng, number, packet, request};
@@ -507,6 +508,7 @@ impl World {
                 self.recv(role, half);
                 assert!(self.log(half.call(), half.index()).end.is_some(), "{half} has no end");
             }
+            self.check_errors(role);
             for id in self.application(role).calls.clone() {
                 self.release(role, id);
             }
@@ -529,16 +531,55 @@ impl World {
         }
     }
 
-    pub(crate) fn reason(&self, role: Role) -> Option<&CloseReason> {
-        match role {
-            Role::Client => self.pair.client.closed(),
-            Role::Server => self.pair.server.closed(),
-        }
+    /// The first reason stays, whatever happens later, and every verb answers as it did before.
+    fn check_errors(&mut self, role: Role) {
+        let later = self.pair.now + Duration::from_secs(1_000_000);
+        let outs: Vec<Outbound> = {
+            let ids = self.application(role).calls.clone();
+            let end = self.pair.end(role);
+            let halves = ids.into_iter().filter_map(|id| {
+                let call = end.call(id)?;
+                Some((0..=u8::MAX).filter_map(|half| call.outbound(half)).collect::<Vec<_>>())
+            });
+            halves.flatten().collect()
+        };
+        let end = self.pair.end(role);
+        let reason = end.closed().cloned().expect("it is over");
+        let answers: Vec<_> = outs.iter().map(|&half| end.send(half, b"x")).collect();
+        assert!(answers.iter().all(Result::is_err));
+        end.close();
+        end.handle_eof();
+        end.handle_stall();
+        end.handle_violation(Violation::TextMessage);
+        end.handle_message(packet(&[Frame::Ping]), later);
+        end.handle_timeout(later);
+        end.shutdown(later);
+        assert_eq!(end.closed(), Some(&reason));
+        let again: Vec<_> = outs.iter().map(|&half| end.send(half, b"x")).collect();
+        assert_eq!(answers, again);
+        assert_eq!(end.open(&request(0)), Err(OpenError::Lost(reason)));
     }
 
-    /// What came on each half, and how it ended: the same whatever the polls' interleaving.
-    pub(crate) fn results(&self) -> BTreeMap<(u32, u8), (usize, Option<End>)> {
-        self.halves.iter().map(|(&id, log)| (id, (log.received, log.end.clone()))).collect()
+    /// All packets that both ends have sent, in short.
+    pub(crate) fn digests(&self) -> [u64; 2] {
+        [&self.pair.client, &self.pair.server].map(|end| end.link.digest.finish())
+    }
+
+    /// Polls that nobody asked for, and deadlines that are not due.
+    pub(crate) fn poll_needlessly(&mut self, rng: &mut Rng) {
+        let now = self.pair.now;
+        for role in [Role::Client, Role::Server] {
+            let end = self.pair.end(role);
+            if rng.chance(2) {
+                end.poll_ahead();
+            }
+            if rng.chance(2) && end.poll_timeout().is_some_and(|due| due > now) {
+                end.handle_timeout(now);
+            }
+            if !end.has_transmit() {
+                assert_eq!(end.poll_transmit(now), None);
+            }
+        }
     }
 }
 

@@ -6,16 +6,15 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::shape::short_name;
-use super::{Contract, Fingerprint};
+use super::{Contract, Fingerprint, Message};
 use crate::error::NoError;
 use crate::value::Value;
 
 /// What a contract with one argument of type `T` says of it.
-fn shape<T: DeserializeOwned>() -> String {
+fn shape<T: Message>() -> String {
     let text = Contract::new().argument::<T>("x").to_string();
     let text = text.strip_prefix("(x: ").expect("one argument");
     text.replacen(") -> ()", "", 1)
@@ -36,11 +35,11 @@ fn plain_types_are_told_apart() {
 
 #[test]
 fn structs_tell_their_fields_in_order() {
-    #[derive(Deserialize)]
+    #[derive(Serialize, Deserialize)]
     struct Level(u8);
-    #[derive(Deserialize)]
+    #[derive(Serialize, Deserialize)]
     struct Marker;
-    #[derive(Deserialize)]
+    #[derive(Serialize, Deserialize)]
     struct Player {
         name: String,
         #[serde(rename = "rank")]
@@ -57,12 +56,12 @@ fn structs_tell_their_fields_in_order() {
 
 #[test]
 fn every_variant_of_every_enum_is_seen() {
-    #[derive(Deserialize)]
+    #[derive(Serialize, Deserialize)]
     enum Colour {
         Red,
         Rgb(u8, u8, u8),
     }
-    #[derive(Deserialize)]
+    #[derive(Serialize, Deserialize)]
     enum Shape {
         Empty,
         Circle(f64),
@@ -78,7 +77,7 @@ fn every_variant_of_every_enum_is_seen() {
 
 #[test]
 fn recursive_types_are_seen_once() {
-    #[derive(Deserialize)]
+    #[derive(Serialize, Deserialize)]
     struct Node {
         next: Option<Box<Node>>,
         children: Vec<Node>,
@@ -89,12 +88,12 @@ fn recursive_types_are_seen_once() {
         "Node#0; Node#0 = struct { next: option Node#0, children: [Node#0], label: text }",
     );
     // The first variants lead back; a value is found all the same.
-    #[derive(Deserialize)]
+    #[derive(Serialize, Deserialize)]
     enum Sum {
         Of(Box<Product>, Box<Product>),
         One(i64),
     }
-    #[derive(Deserialize)]
+    #[derive(Serialize, Deserialize)]
     enum Product {
         Of(Box<Sum>, Box<Sum>),
         Named { name: String, again: Box<Product> },
@@ -109,17 +108,11 @@ fn recursive_types_are_seen_once() {
 
 #[test]
 fn a_type_without_values_is_seen_and_ends_nothing_else() {
-    #[derive(Deserialize)]
+    #[derive(Serialize, Deserialize)]
     struct Endless(Box<Endless>);
-    assert_eq!(
-        shape::<(Option<NoError>, u8)>(),
-        "(option NoError#0, u8); NoError#0 = enum {}",
-    );
-    assert_eq!(
-        shape::<(Vec<Endless>, u8)>(),
-        "([Endless#0], u8); Endless#0 = struct(Endless#0)",
-    );
-    #[derive(Deserialize)]
+    assert_eq!(shape::<(Option<NoError>, u8)>(), "(option NoError#0, u8); NoError#0 = enum {}",);
+    assert_eq!(shape::<(Vec<Endless>, u8)>(), "([Endless#0], u8); Endless#0 = struct(Endless#0)",);
+    #[derive(Serialize, Deserialize)]
     enum Perhaps {
         Never(NoError, u8),
         Always(u16),
@@ -133,7 +126,7 @@ fn a_type_without_values_is_seen_and_ends_nothing_else() {
 
 #[test]
 fn types_that_refuse_some_values_are_seen_through() {
-    #[derive(Deserialize)]
+    #[derive(Serialize, Deserialize)]
     #[serde(try_from = "u16")]
     struct Odd(u16);
     impl TryFrom<u16> for Odd {
@@ -152,7 +145,7 @@ fn types_that_refuse_some_values_are_seen_through() {
 
 #[test]
 fn what_cannot_be_seen_counts_by_its_name() {
-    #[derive(Debug, Deserialize)]
+    #[derive(Debug, Serialize, Deserialize)]
     #[serde(try_from = "(u16, u16)")]
     struct Picky;
     impl TryFrom<(u16, u16)> for Picky {
@@ -161,12 +154,12 @@ fn what_cannot_be_seen_counts_by_its_name() {
             Err("never")
         }
     }
-    #[derive(Deserialize)]
+    #[derive(Serialize, Deserialize)]
     enum Other {
         A(u8),
         B(u16),
     }
-    #[derive(Deserialize)]
+    #[derive(Serialize, Deserialize)]
     struct Around {
         other: Other,
         picky: Picky,
@@ -177,7 +170,7 @@ fn what_cannot_be_seen_counts_by_its_name() {
         "Around#0; Around#0 = struct { other: Other#1, picky: opaque Picky (u16, u16), \
          behind: ? }; Other#1 = enum { A(u8), B(u16) }",
     );
-    #[derive(Deserialize)]
+    #[derive(Serialize, Deserialize)]
     #[serde(untagged)]
     enum Untagged {
         A(u8),
@@ -187,7 +180,7 @@ fn what_cannot_be_seen_counts_by_its_name() {
 
 #[test]
 fn generic_types_of_one_name_are_two() {
-    #[derive(Deserialize)]
+    #[derive(Serialize, Deserialize)]
     struct Wrapper<T> {
         content: T,
     }
@@ -208,7 +201,7 @@ fn a_value_is_seen_through() {
 #[test]
 fn a_type_wider_than_any_other_ends() {
     /// Enums in one another, each with variants on every level.
-    #[derive(Deserialize)]
+    #[derive(Serialize, Deserialize)]
     enum Two<T> {
         A(Option<T>, T),
         B(T, Vec<T>),
@@ -248,7 +241,7 @@ fn a_contract_differs_by_every_part() {
 #[test]
 fn a_fingerprint_is_the_same_everywhere() {
     let contract = Contract::new().parameter::<i64, NoError>("numbers").unary::<i64, NoError>();
-    assert_eq!(contract.fingerprint().to_string(), "0000000000000000");
+    assert_eq!(contract.fingerprint().to_string(), "6fd09860ed14ac15");
     let bytes = contract.fingerprint().to_bytes();
     assert_eq!(Fingerprint::from_bytes(bytes), contract.fingerprint());
 }

@@ -77,8 +77,8 @@ impl IncomingCall {
             0 => decode(&self.arguments).map(|arguments| (arguments, 0)),
             _ => decode::<(A, u16)>(&self.arguments),
         };
-        let (arguments, present) = decoded
-            .map_err(|error| invalid(format!("the arguments do not decode: {error}")))?;
+        let (arguments, present) =
+            decoded.map_err(|error| invalid(format!("the arguments do not decode: {error}")))?;
         if present & !P::OPTIONAL != 0 {
             return Err(invalid("a parameter stream is told of that is not optional"));
         }
