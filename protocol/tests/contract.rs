@@ -160,7 +160,7 @@ fn check(client: &Limits, server: &Limits, delay: Duration, script: &[Op]) {
 }
 
 proptest! {
-    #![proptest_config(runs(100))]
+    #![proptest_config(runs(250))]
 
     /// Taking events early or late, asking for deadlines, handling those that are not due and
     /// polling for packets that are not there change no byte of what is sent, and nothing of what

@@ -2,7 +2,6 @@
 //! and whatever its application does, and given back.
 
 use core::time::Duration;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use peak_alloc::PeakAlloc;
@@ -15,14 +14,49 @@ use wirestream_protocol::{
 #[global_allocator]
 static HEAP: PeakAlloc = PeakAlloc;
 
-/// The allocator counts for the whole process: one measurement at a time.
-static MEASURING: Mutex<()> = Mutex::new(());
+/// What a test holds itself, beside the connection.
+const OWN: usize = 4 * 1024;
 
-/// What the test's own harness may allocate meanwhile.
-const NOISE: usize = 4 * 1024;
+/// Numbers, for whoever asks with `--nocapture`.
+fn say(what: &str) {
+    if std::env::args().any(|argument| argument == "--nocapture") {
+        println!("{what}");
+    }
+}
 
-fn alone() -> MutexGuard<'static, ()> {
-    MEASURING.lock().unwrap_or_else(PoisonError::into_inner)
+/// The allocator counts for the whole process, so these run one after the other, without the test
+/// harness and its threads: the same numbers every time. Arguments filter by name.
+macro_rules! run {
+    ($($test:ident),+ $(,)?) => {
+        fn main() {
+            let filters: Vec<String> =
+                std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+            let wanted = |name: &str| {
+                filters.is_empty() || filters.iter().any(|filter| name.contains(&**filter))
+            };
+            $(if wanted(stringify!($test)) {
+                println!("test {}", stringify!($test));
+                $test();
+            })+
+        }
+    };
+}
+
+run! {
+    unread_messages_of_any_size_stay_within_the_bound,
+    messages_in_part_stay_within_the_bound,
+    what_was_read_is_freed_while_its_half_lives,
+    a_run_that_is_nearly_read_is_nearly_freed,
+    faults_stay_within_the_bound,
+    a_flood_of_requests_stays_within_the_bound,
+    refusals_of_the_application_stay_within_the_bound,
+    calls_that_come_and_go_stay_within_the_bound,
+    frames_that_hold_nothing_cost_nothing,
+    what_nobody_transmits_stays_within_the_bound,
+    requests_that_wait_stay_within_the_bound,
+    calls_given_up_while_they_wait_leave_nothing,
+    a_small_message_does_not_pin_its_packet,
+    an_idle_connection_and_an_idle_call_are_small,
 }
 
 /// A connection, and what the heap held before there was one.
@@ -109,7 +143,7 @@ impl Measured {
     fn check(mut self, what: &str, calls: &[CallId]) {
         let bound = self.connection.limits().worst_case_bytes();
         let peak = self.peak();
-        assert!(peak <= bound + NOISE, "{what}: {peak} bytes, where at most {bound} may be");
+        assert!(peak <= bound + OWN, "{what}: {peak} bytes, where at most {bound} may be");
         for &id in calls {
             if self.connection.role() == Role::Server {
                 let call = id.to_string().parse().expect("a call id displays its number");
@@ -121,11 +155,11 @@ impl Measured {
         self.transmit();
         assert_eq!((self.connection.calls(), self.connection.buffered()), (0, 0));
         let left = self.held();
-        println!("{what}: peak {peak} of {bound}, {left} left");
-        assert!(left <= IDLE + NOISE, "{what}: {left} bytes are left behind");
+        say(&format!("{what}: peak {peak} of {bound}, {left} left"));
+        assert!(left <= IDLE + OWN, "{what}: {left} bytes are left behind");
         drop(self.connection);
         let leaked = HEAP.current_usage().saturating_sub(self.before);
-        assert!(leaked <= NOISE, "{what}: {leaked} bytes leaked");
+        assert!(leaked <= OWN, "{what}: {leaked} bytes leaked");
     }
 }
 
@@ -242,9 +276,7 @@ fn wire(half: Inbound) -> (u32, u8) {
 }
 
 /// R-CREDIT-1, R-CREDIT-3.
-#[test]
 fn unread_messages_of_any_size_stay_within_the_bound() {
-    let _alone = alone();
     for (name, limits) in some_limits() {
         let patterns: [(&str, &[usize], usize); 8] = [
             ("empty", &[0], 1_000),
@@ -266,9 +298,7 @@ fn unread_messages_of_any_size_stay_within_the_bound() {
 }
 
 /// R-MSG-3, R-CREDIT-3: what has begun is charged whole.
-#[test]
 fn messages_in_part_stay_within_the_bound() {
-    let _alone = alone();
     for (name, limits) in some_limits() {
         let body = vec![1; limits.chunk as usize];
         for first in [1, limits.chunk as usize] {
@@ -295,9 +325,7 @@ fn messages_in_part_stay_within_the_bound() {
 }
 
 /// R-CREDIT-5: what was read is not held, neither by the rest of its run nor by its queue.
-#[test]
 fn what_was_read_is_freed_while_its_half_lives() {
-    let _alone = alone();
     for (name, limits) in some_limits() {
         for sizes in [&[1][..], &[2_048, 0]] {
             let body = vec![1; 2_048];
@@ -322,7 +350,7 @@ fn what_was_read_is_freed_while_its_half_lives() {
             }
             let each = measured.held().saturating_sub(empty) / all.len();
             drop(all);
-            println!("{name}, {sizes:?} read: {each} bytes for each half");
+            say(&format!("{name}, {sizes:?} read: {each} bytes for each half"));
             assert!(each <= 1_024, "{name}: {each} bytes for each half");
             measured.check(&format!("{name}, {sizes:?} read"), &[id]);
         }
@@ -330,9 +358,7 @@ fn what_was_read_is_freed_while_its_half_lives() {
 }
 
 /// The same where a run is read message by message, and the last of it never.
-#[test]
 fn a_run_that_is_nearly_read_is_nearly_freed() {
-    let _alone = alone();
     let limits = Limits::default();
     let mut measured = Measured::new(Role::Server, &limits);
     let calls = measured.open_all();
@@ -350,15 +376,13 @@ fn a_run_that_is_nearly_read_is_nearly_freed() {
     }
     let each = (measured.held() - empty) / all.len();
     drop(all);
-    println!("a run nearly read: {each} bytes");
+    say(&format!("a run nearly read: {each} bytes"));
     assert!(each <= 1_024, "{each} bytes for each half");
     measured.check("runs nearly read", &calls);
 }
 
 /// R-ERROR-2: a fault's payload stays with its half, whether it was read or not.
-#[test]
 fn faults_stay_within_the_bound() {
-    let _alone = alone();
     for (name, limits) in some_limits() {
         let body = vec![1; limits.chunk as usize];
         let mut measured = Measured::new(Role::Server, &limits);
@@ -376,9 +400,7 @@ fn faults_stay_within_the_bound() {
 
 /// R-OPEN-4, R-OPEN-6: requests that nobody takes, with as much in them as may be, and what is
 /// refused beyond them, with nobody to transmit the refusals.
-#[test]
 fn a_flood_of_requests_stays_within_the_bound() {
-    let _alone = alone();
     for (name, limits) in some_limits() {
         for (what, entries, arguments) in
             [("small", 0, 0), ("of metadata", 64, 0), ("of the largest size", 0, usize::MAX)]
@@ -416,9 +438,7 @@ fn a_flood_of_requests_stays_within_the_bound() {
 }
 
 /// R-CALL-6, R-OPEN-6: a peer that reads just the grants of a server that refuses it.
-#[test]
 fn refusals_of_the_application_stay_within_the_bound() {
-    let _alone = alone();
     for (name, limits) in some_limits() {
         let mut measured = Measured::new(Role::Server, &limits);
         let mut call = 0;
@@ -441,9 +461,7 @@ fn refusals_of_the_application_stay_within_the_bound() {
 
 /// R-CALL-5: calls that are opened, accepted, stopped and given up, by a peer that reads next to
 /// nothing of what is said about them.
-#[test]
 fn calls_that_come_and_go_stay_within_the_bound() {
-    let _alone = alone();
     for (name, limits) in some_limits() {
         let mut measured = Measured::new(Role::Server, &limits);
         let mut call = 0;
@@ -470,9 +488,7 @@ fn calls_that_come_and_go_stay_within_the_bound() {
 }
 
 /// Pings, grants, stops and kinds that are skipped leave nothing behind.
-#[test]
 fn frames_that_hold_nothing_cost_nothing() {
-    let _alone = alone();
     let limits = Limits::default();
     let mut measured = Measured::new(Role::Server, &limits);
     let calls = measured.open_all();
@@ -492,15 +508,13 @@ fn frames_that_hold_nothing_cost_nothing() {
         measured.feed(&frames);
     }
     let grown = measured.held().saturating_sub(before);
-    assert!(grown <= NOISE, "{grown} bytes");
+    assert!(grown <= OWN, "{grown} bytes");
     measured.check("frames that hold nothing", &calls);
 }
 
 /// Everything that an application can send while nobody transmits: large ones, small ones, and
 /// the largest faults, on every half.
-#[test]
 fn what_nobody_transmits_stays_within_the_bound() {
-    let _alone = alone();
     for (name, limits) in some_limits() {
         for (what, sizes) in [
             ("largest first", [limits.message as usize, 4_096, 64]),
@@ -525,9 +539,7 @@ fn what_nobody_transmits_stays_within_the_bound() {
 }
 
 /// The same before the peer has said `Hello`: requests wait as well (R-HELLO-6).
-#[test]
 fn requests_that_wait_stay_within_the_bound() {
-    let _alone = alone();
     for (name, limits) in some_limits() {
         let mut measured = Measured::without_hello(Role::Client, &limits);
         let (calls, outs) = open_here(&mut measured, limits.request as usize - 16);
@@ -537,9 +549,7 @@ fn requests_that_wait_stay_within_the_bound() {
 }
 
 /// A peer that never grants: calls that are opened and given up for want of credit leave nothing.
-#[test]
 fn calls_given_up_while_they_wait_leave_nothing() {
-    let _alone = alone();
     let large =
         Request { method: "m".into(), arguments: vec![1; 9_000].into(), ..Request::default() };
     let mut measured = Measured::without_hello(Role::Client, &Limits::default());
@@ -557,14 +567,12 @@ fn calls_given_up_while_they_wait_leave_nothing() {
         }
     }
     let grown = measured.held().saturating_sub(after);
-    assert!(grown <= NOISE, "{grown} bytes");
+    assert!(grown <= OWN, "{grown} bytes");
     measured.check("calls given up while they wait", &[first]);
 }
 
 /// A message that is read is a copy of its own, and one that is not does not keep its packet.
-#[test]
 fn a_small_message_does_not_pin_its_packet() {
-    let _alone = alone();
     let mut measured = Measured::new(Role::Server, &Limits::default());
     let id = measured.open(1, 2);
     let half = measured.connection.call(id).and_then(|call| call.inbound(1)).expect("it has two");
@@ -576,19 +584,17 @@ fn a_small_message_does_not_pin_its_packet() {
     measured.feed(&[small.clone(), rest.clone(), small]);
     assert!(matches!(measured.connection.recv(other), Some(Received::Message(_))));
     let unread = measured.held().saturating_sub(before);
-    assert!(unread <= 1_024 + NOISE, "{unread} bytes are held for 128 unread");
+    assert!(unread <= 1_024 + OWN, "{unread} bytes are held for 128 unread");
     let taken = measured.connection.recv(half);
     measured.connection.recv(half);
     let kept = measured.held().saturating_sub(before);
     assert!(matches!(taken, Some(Received::Message(message)) if message.len() == 64));
-    assert!(kept <= 1_024 + NOISE, "{kept} bytes are held for 64 taken");
+    assert!(kept <= 1_024 + OWN, "{kept} bytes are held for 64 taken");
     measured.check("a small message in a large packet", &[id]);
 }
 
 /// What thousands of connections cost that do nothing.
-#[test]
 fn an_idle_connection_and_an_idle_call_are_small() {
-    let _alone = alone();
     for role in [Role::Client, Role::Server] {
         let mut measured = Measured::new(role, &Limits::default());
         measured.connection.handle_timeout(Time::ZERO + Duration::from_secs(1));
@@ -607,7 +613,7 @@ fn an_idle_connection_and_an_idle_call_are_small() {
         measured.transmit();
         let call = measured.held() - connection;
         let inline = size_of::<Connection>();
-        println!("idle {role:?}: {inline} bytes, {connection} on the heap, first call {call}");
+        say(&format!("idle {role:?}: {inline} bytes, {connection} on the heap, first call {call}"));
         assert!(connection <= 1_024, "{connection}");
         assert!(call <= 4 * 1_024, "{call}");
         measured.check("an idle call", &calls);

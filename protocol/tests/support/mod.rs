@@ -1,6 +1,7 @@
 //! Two connections, a link between them and a clock, all virtual and all deterministic.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod ends;
 pub(crate) mod script;
 
 use core::hash::Hash;

@@ -586,11 +586,12 @@ impl World {
 /// Caller and callee may differ only where they could not know.
 fn agree(caller: &Outcome, callee: Option<&Outcome>) {
     use Outcome::{Cancelled, Failed, Finished, Lost, Rejected};
-    let fine = match (caller, callee) {
-        (Finished, Some(Finished)) | (Failed, Some(Failed)) => true,
-        (Rejected(_), None | Some(Rejected(_))) => true,
-        (Cancelled | Lost(_), _) => true,
-        _ => false,
-    };
+    let fine = matches!(
+        (caller, callee),
+        (Finished, Some(Finished))
+            | (Failed, Some(Failed))
+            | (Rejected(_), None | Some(Rejected(_)))
+            | (Cancelled | Lost(_), _)
+    );
     assert!(fine, "the caller saw {caller:?}, the callee {callee:?}");
 }
