@@ -98,7 +98,7 @@ fn explore(bounds: Bounds, seen: &mut Seen) {
         let mut next = Vec::new();
         for world in frontier {
             let fail = |why: &str| panic!("{why}\n{:#?}", way(&known, world));
-            world.check().unwrap_or_else(|why| fail(why));
+            world.check().unwrap_or_else(&fail);
             seen.clean += usize::from(world.both_saw_clean_ends());
             inject(&world, seen).unwrap_or_else(|why| fail(&why));
             let mut at_rest = true;
@@ -114,7 +114,7 @@ fn explore(bounds: Bounds, seen: &mut Seen) {
                 }
             }
             if at_rest {
-                world.check_at_rest().unwrap_or_else(|why| fail(why));
+                world.check_at_rest().unwrap_or_else(fail);
             }
             seen.transitions += reached.len();
             for (action, after) in reached {
