@@ -185,7 +185,11 @@ impl Driver {
         if self.timer.poll_until(cx, deadline).is_ready() {
             return Poll::Ready(());
         }
-        if !self.packet.is_empty() || self.link.lock().connection.has_transmit() {
+        if !self.packet.is_empty() {
+            return Poll::Pending;
+        }
+        if self.link.lock().connection.has_transmit() {
+            cx.waker().wake_by_ref(); // the connection ended after this turn's transmission
             return Poll::Pending;
         }
         self.transport.poll_close(cx).map(|_| ())
