@@ -181,6 +181,7 @@ fn code<T, E>(reply: Result<T, StreamError<E>>) -> RejectCode {
     }
 }
 
+/// R-OPEN-10
 async fn a_changed_contract_is_refused_alone(net: Net) {
     let rig = Rig::start(net, new::server()).await;
     let client = old::ExampleClient::new(rig.client().client);

@@ -71,7 +71,7 @@ impl IncomingCall {
         Some((accepted, arguments, parameters))
     }
 
-    /// The arguments, and which of the optional parameters are present.
+    /// The arguments, and which of the optional parameters are present (R-OPEN-11).
     fn check<A: Arguments, P: Parameters>(&self) -> Result<(A, u16), Rejection> {
         let decoded = match P::OPTIONAL {
             0 => decode(&self.arguments).map(|arguments| (arguments, 0)),
@@ -92,7 +92,7 @@ impl IncomingCall {
     }
 
     /// The refusal of a caller whose contract is none of those that are `accepted`, the first of
-    /// which is this side's own.
+    /// which is this side's own (R-OPEN-10).
     pub(super) fn differs_from(&self, accepted: &[Fingerprint]) -> Option<Rejection> {
         let theirs = self.fingerprint()?;
         if accepted.contains(&theirs) {
