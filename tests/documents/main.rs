@@ -59,6 +59,21 @@ fn the_blocking_runtime_calls_and_answers_in_at_most_60_lines() {
 }
 
 #[test]
+fn every_example_runs_to_its_end_and_says_something() {
+    let manifest = std::fs::read_to_string(root().join("examples/Cargo.toml")).expect("a manifest");
+    let names: Vec<_> = manifest
+        .split("[[example]]")
+        .skip(1)
+        .filter_map(|entry| entry.split("name = \"").nth(1)?.split('"').next())
+        .collect();
+    assert!(names.contains(&"echo"), "{names:?}");
+    for name in names {
+        assert!(!run_example(name).is_empty(), "{name} says nothing");
+        assert!(readme().contains(&format!("`cargo run --example {name}`")), "{name} is not listed");
+    }
+}
+
+#[test]
 fn every_link_of_the_documents_leads_somewhere() {
     let folders = ["", "spec", "protocol", "bench", "spec/vectors"];
     let mut links = 0;
