@@ -69,7 +69,10 @@ fn every_example_runs_to_its_end_and_says_something() {
     assert!(names.contains(&"echo"), "{names:?}");
     for name in names {
         assert!(!run_example(name).is_empty(), "{name} says nothing");
-        assert!(readme().contains(&format!("`cargo run --example {name}`")), "{name} is not listed");
+        assert!(
+            readme().contains(&format!("`cargo run --example {name}`")),
+            "{name} is not listed"
+        );
     }
 }
 

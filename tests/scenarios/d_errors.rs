@@ -54,7 +54,7 @@ async fn assert_unharmed(client: &TestClient) {
 async fn d1_a_typed_error_of_a_unary_method_arrives_typed(net: Net) {
     let refuse = async |_: Session, (why,): (String,), (): ()| Err::<u8, _>(Problem(why));
     let rig = Rig::start(net, server_with(|e| e.unary("refuse", refuse)).build().unwrap()).await;
-    let client = rig.client();
+    let client = rig.lasting_client();
     let call = client.call("Example.refuse").arguments(&("too late",));
     let error = call.unary_with_error::<u8, Problem>().await;
     assert_eq!(error, Err(StreamError::App(Problem::new("too late"))));
@@ -80,7 +80,7 @@ async fn d2_an_untyped_error_or_a_panic_of_a_unary_method_arrives_without_detail
             })
     });
     let rig = Rig::start(net, server.build().unwrap()).await;
-    let client = rig.client();
+    let client = rig.lasting_client();
     let calls = [
         client.call("Example.fail"),
         client.call("Example.panic").arguments(&(true,)),
@@ -136,7 +136,7 @@ async fn typed_error_after(net: Net, messages: u64) {
     let end = || Some(Err(Problem::new("no more of that")));
     let fail = move |_: Session, (n,): (u64,), (): ()| upto(n, end);
     let rig = Rig::start(net, server_with(|e| e.stream("fail", fail)).build().unwrap()).await;
-    let client = rig.client();
+    let client = rig.lasting_client();
     let call = client.call("Example.fail").arguments(&(messages,));
     let mut replies = call.stream_with_error::<u64, Problem>();
     let error = StreamError::App(Problem::new("no more of that"));
@@ -166,7 +166,7 @@ async fn untyped_error_after(net: Net, messages: u64) {
             })
     });
     let rig = Rig::start(net, server.build().unwrap()).await;
-    let client = rig.client();
+    let client = rig.lasting_client();
     for method in ["Example.fail", "Example.panic"] {
         let call = client.call(method).arguments(&(messages,));
         let mut replies = call.stream_with_error::<u64, Problem>();
@@ -202,7 +202,7 @@ async fn d7_a_typed_error_of_a_parameter_reaches_the_method_typed(net: Net) {
     let seen = Arc::default();
     let server = server_with(|example| example.unary("observe", observer(&seen)));
     let rig = Rig::start(net, server.build().unwrap()).await;
-    let client = rig.client();
+    let client = rig.lasting_client();
     for messages in [0, 2_000] {
         let (input, numbers) = channel_with_error::<i64, Problem>();
         let observed = client.call("Example.observe").parameter(numbers).unary::<()>();
@@ -223,7 +223,7 @@ async fn d8_an_untyped_error_or_a_panic_of_a_parameter_reaches_the_method_withou
     let seen = Arc::default();
     let server = server_with(|example| example.unary("observe", observer(&seen)));
     let rig = Rig::start(net, server.build().unwrap()).await;
-    let client = rig.client();
+    let client = rig.lasting_client();
     let (input, numbers) = channel_with_error::<i64, Problem>();
     let observed = client.call("Example.observe").parameter(numbers).unary::<()>();
     input.send(7).await.unwrap();
@@ -259,7 +259,7 @@ async fn d9_a_method_answers_an_error_with_an_error_of_its_own(net: Net) {
         }
     };
     let rig = Rig::start(net, server_with(|e| e.stream("answer", echo)).build().unwrap()).await;
-    let client = rig.client();
+    let client = rig.lasting_client();
     let (input, messages) = channel_with_error::<String, Problem>();
     let call = client.call("Example.answer").parameter(messages);
     let mut replies = call.stream_with_error::<String, Problem>();
@@ -284,7 +284,7 @@ async fn d10_an_error_ends_its_half_alone(net: Net) {
         stream::select(left, right).map(Ok::<_, NoError>)
     };
     let rig = Rig::start(net, server_with(|e| e.stream("both", both)).build().unwrap()).await;
-    let client = rig.client();
+    let client = rig.lasting_client();
     let (left, left_parameter) = channel_with_error::<u8, Problem>();
     let (right, right_parameter) = channel_with_error::<u8, Problem>();
     let call = client.call("Example.both").parameter(left_parameter).parameter(right_parameter);
@@ -318,7 +318,7 @@ async fn d11_a_failed_call_leaves_its_siblings_usable(net: Net) {
         }
     };
     let rig = Rig::start(net, server_with(|e| e.unary("fails", fails)).build().unwrap()).await;
-    let client = rig.client();
+    let client = rig.lasting_client();
     let (input, messages) = channel::<String>();
     let mut sibling = client.call("Example.echo").parameter(messages).stream::<String>();
     for how in [0u8, 1].repeat(10) {
@@ -351,7 +351,7 @@ async fn d12_a_message_that_does_not_decode_ends_its_half_alone(net: Net) {
         stream::select(texts, numbers)
     };
     let rig = Rig::start(net, server_with(|e| e.stream("both", both)).build().unwrap()).await;
-    let client = rig.client();
+    let client = rig.lasting_client();
     let (texts, texts_parameter) = channel::<Vec<u8>>();
     let (numbers, numbers_parameter) = channel::<i64>();
     let call = client.call("Example.both").parameter(texts_parameter).parameter(numbers_parameter);
@@ -393,7 +393,7 @@ async fn d13_an_error_that_is_too_large_arrives_as_a_failure(net: Net) {
         numbers.chain(stream::iter([Err(Problem("x".repeat(size)))]))
     };
     let rig = Rig::start(net, server_with(|e| e.stream("fail", fail)).build().unwrap()).await;
-    let client = rig.client();
+    let client = rig.lasting_client();
     // The length of the text takes two bytes.
     let largest = rig.server.limits().chunk as usize - 2;
     for (size, arrives) in [(largest, true), (largest + 1, false), (300 * 1024, false)] {
@@ -466,7 +466,7 @@ async fn d14_a_handler_that_panics_as_it_is_dropped_harms_nobody(net: Net) {
         })
     });
     let rig = Rig::start(net, server.build().unwrap()).await;
-    let client = rig.client();
+    let client = rig.lasting_client();
     let (input, messages) = channel::<String>();
     let mut sibling = client.call("Example.echo").parameter(messages).stream::<String>();
 

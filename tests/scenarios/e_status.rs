@@ -44,10 +44,10 @@ impl Dial for Late {
     }
 }
 
-fn client(dial: impl Dial, retry: RetryPolicy) -> Client {
+fn client(net: Net, dial: impl Dial, retry: RetryPolicy) -> Client {
     let limits = Limits { linger: Duration::from_millis(50), ..Limits::default() };
     let config = ClientConfig { limits, retry, ..ClientConfig::default() };
-    Client::new(runtime(), Arc::new(dial), config).expect("valid limits")
+    Client::new(runtime(net), Arc::new(dial), config).expect("valid limits")
 }
 
 fn attempts(attempts: u32) -> RetryPolicy {
@@ -92,7 +92,7 @@ async fn e12_a_loss_is_told_with_its_reason(net: Net) {
 async fn e13_a_first_connection_that_fails_is_tried_again(net: Net) {
     let rig = Rig::start(net, server()).await;
     let then = rig.client().line;
-    let client = client(Late { failures: 2.into(), then: Arc::clone(&then) }, attempts(5));
+    let client = client(net, Late { failures: 2.into(), then: Arc::clone(&then) }, attempts(5));
     let mut changes = client.status_changes();
     let calls = futures_util::future::join_all((0..5).map(|_| add(&client))).await;
     assert_eq!(calls, vec![Ok(5); 5]);
@@ -113,7 +113,7 @@ async fn e13_a_first_connection_that_fails_is_tried_again(net: Net) {
 async fn e13_the_policy_ends_the_attempts(net: Net) {
     let rig = Rig::start(net, server()).await;
     let then = rig.client().line;
-    let client = client(Late { failures: 3.into(), then: Arc::clone(&then) }, attempts(2));
+    let client = client(net, Late { failures: 3.into(), then: Arc::clone(&then) }, attempts(2));
     match add(&client).await {
         Err(StreamError::Lost(LostReason::Connect(error))) => {
             assert_eq!(error.kind, ConnectErrorKind::Unreachable);
@@ -126,7 +126,7 @@ async fn e13_the_policy_ends_the_attempts(net: Net) {
 }
 
 /// E13: another attempt cannot mend an address that is wrong.
-async fn e13_what_no_retry_can_mend_is_not_retried(_: Net) {
+async fn e13_what_no_retry_can_mend_is_not_retried(net: Net) {
     struct Wrong(Arc<AtomicUsize>);
     impl Dial for Wrong {
         fn dial(&self) -> BoxFuture<Result<Box<dyn Transport>, ConnectError>> {
@@ -137,7 +137,7 @@ async fn e13_what_no_retry_can_mend_is_not_retried(_: Net) {
         }
     }
     let dials = Arc::<AtomicUsize>::default();
-    let error = add(&client(Wrong(Arc::clone(&dials)), attempts(5))).await.unwrap_err();
+    let error = add(&client(net, Wrong(Arc::clone(&dials)), attempts(5))).await.unwrap_err();
     assert!(!error.is_retryable());
     assert_eq!(dials.load(Ordering::SeqCst), 1);
 }
@@ -147,7 +147,7 @@ async fn e13_disconnecting_ends_the_attempts(net: Net) {
     let rig = Rig::start(net, server()).await;
     let then = rig.client().line;
     let endless = RetryPolicy { base: Duration::from_secs(3600), ..attempts(u32::MAX) };
-    let client = client(Late { failures: 1.into(), then }, endless);
+    let client = client(net, Late { failures: 1.into(), then }, endless);
     let mut changes = client.status_changes();
     let waiting = add(&client);
     let disconnect = async {

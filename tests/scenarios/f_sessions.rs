@@ -169,7 +169,7 @@ async fn f5_a_failing_or_slow_hook_delays_no_other_call(net: Net) {
     let limits = wirestream::Limits { calls: 1, ..wirestream::Limits::default() };
     let server = server_with(|e| e.unary("method", method)).limits(limits);
     let rig = Rig::start(net, server.build().unwrap()).await;
-    let client = rig.client();
+    let client = rig.lasting_client();
     for slow in [true, false].repeat(5) {
         loop {
             match client.call("Example.method").arguments(&(slow,)).unary::<()>().await {

@@ -3,21 +3,22 @@
 
 #![allow(missing_debug_implementations, reason = "nobody prints a rig")]
 
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use wirestream::wire::{Frame, Open, frames};
 use wirestream::{
     BoxFuture, Client, ClientConfig, ConnectError, ConnectErrorKind, Dial, Limits, MemoryTransport,
-    Runtime, Server, Transport, TransportError,
+    Runtime, Server, Timer, Transport, TransportError,
 };
 
 /// The transports that every scenario runs on.
@@ -27,6 +28,8 @@ pub enum Net {
     Memory,
     /// WebSockets on loopback, on tokio.
     Tokio,
+    /// WebSockets on loopback, on smol.
+    Smol,
 }
 
 /// Longer than anything here takes, on a busy machine.
@@ -62,7 +65,7 @@ pub struct Rig {
 enum Target {
     /// The server, as long as it is there.
     Memory(Arc<Mutex<Option<Server>>>),
-    Tokio {
+    Socket {
         address: SocketAddr,
         stop: Option<oneshot::Sender<()>>,
         serving: JoinHandle<()>,
@@ -79,11 +82,11 @@ pub struct TestClient {
 
 impl TestClient {
     /// A client that dials in a way of its own.
-    pub fn new(dial: Dialling, config: ClientConfig) -> Self {
+    pub fn new(net: Net, dial: Dialling, config: ClientConfig) -> Self {
         let line = Line { inner: dial, dials: AtomicUsize::new(0), cuts: Mutex::default() };
         let line = Arc::new(line);
         let dial: Arc<dyn Dial> = Arc::clone(&line) as _;
-        let client = Client::new(runtime(), dial, config).expect("valid limits");
+        let client = Client::new(runtime(net), dial, config).expect("valid limits");
         Self { client, line }
     }
 }
@@ -101,7 +104,10 @@ impl Rig {
     pub async fn start(net: Net, server: Server) -> Self {
         let target = match net {
             Net::Memory => Target::Memory(Arc::new(Mutex::new(Some(server.clone())))),
-            Net::Tokio => serve_on("127.0.0.1:0".parse().expect("an address"), &server).await,
+            Net::Tokio | Net::Smol => {
+                let address = "127.0.0.1:0".parse().expect("an address");
+                serve_on(net, address, &server).await
+            }
         };
         Self { net, server, target }
     }
@@ -111,6 +117,11 @@ impl Rig {
         self.client_with(Limits { linger: Duration::from_millis(50), ..Limits::default() })
     }
 
+    /// A client that keeps its connection between calls, however slow the machine is.
+    pub fn lasting_client(&self) -> TestClient {
+        self.client_with(Limits { linger: 2 * LONG, ..Limits::default() })
+    }
+
     /// A client with limits of the test's own.
     pub fn client_with(&self, limits: Limits) -> TestClient {
         self.client_of(ClientConfig { limits, ..ClientConfig::default() })
@@ -118,7 +129,7 @@ impl Rig {
 
     /// A client with a configuration of the test's own.
     pub fn client_of(&self, config: ClientConfig) -> TestClient {
-        TestClient::new(self.dial(config.limits.handshake), config)
+        TestClient::new(self.net, self.dial(config.limits.handshake), config)
     }
 
     /// A peer that is no client.
@@ -135,11 +146,12 @@ impl Rig {
                     let server = server.lock().expect("no panic").clone();
                     let Some(server) = server else { return Nobody.dial() };
                     let (here, there) = MemoryTransport::pair();
-                    tokio::spawn(server.serve_connection(runtime(), Box::new(there), None));
+                    let runtime = runtime(Net::Memory);
+                    tokio::spawn(server.serve_connection(runtime, Box::new(there), None));
                     Box::pin(async move { Ok(Box::new(here) as Box<dyn Transport>) })
                 })
             }
-            Target::Tokio { address, .. } => dial_address(*address, within),
+            Target::Socket { address, .. } => dial_address(self.net, *address, within),
         }
     }
 
@@ -147,7 +159,7 @@ impl Rig {
     pub fn address(&self) -> Option<SocketAddr> {
         match &self.target {
             Target::Memory(_) => None,
-            Target::Tokio { address, .. } => Some(*address),
+            Target::Socket { address, .. } => Some(*address),
         }
     }
 
@@ -156,7 +168,7 @@ impl Rig {
         soon("the shutdown", self.server.shutdown(Duration::ZERO)).await;
         match &mut self.target {
             Target::Memory(server) => *server.lock().expect("no panic") = None,
-            Target::Tokio { stop, serving, .. } => {
+            Target::Socket { stop, serving, .. } => {
                 drop(stop.take());
                 soon("the end of serving", serving).await.expect("serving does not panic");
             }
@@ -167,20 +179,91 @@ impl Rig {
     pub async fn restart(&mut self, server: Server) {
         match &mut self.target {
             Target::Memory(place) => *place.lock().expect("no panic") = Some(server.clone()),
-            Target::Tokio { address, .. } => self.target = serve_on(*address, &server).await,
+            Target::Socket { address, .. } => {
+                self.target = serve_on(self.net, *address, &server).await;
+            }
         }
         self.server = server;
     }
 }
 
-async fn serve_on(address: SocketAddr, server: &Server) -> Target {
-    let listener = TcpListener::bind(address).await.expect("a free port");
-    let address = listener.local_addr().expect("an address");
+async fn serve_on(net: Net, address: SocketAddr, server: &Server) -> Target {
     let (stop, stopped) = oneshot::channel::<()>();
     let shutdown = async move { drop(stopped.await) };
-    let serving = wirestream_tokio::serve(listener, server.clone(), shutdown);
-    let serving = tokio::spawn(async move { drop(serving.await) });
-    Target::Tokio { address, stop: Some(stop), serving }
+    let server = server.clone();
+    let (address, serving) = if net == Net::Smol {
+        let listener = wirestream_smol::bind(address).await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        (address, tokio::spawn(serve_on_smol(listener, server, shutdown)))
+    } else {
+        let listener = TcpListener::bind(address).await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let serving = wirestream_tokio::serve(listener, server, shutdown);
+        (address, tokio::spawn(async move { drop(serving.await) }))
+    };
+    Target::Socket { address, stop: Some(stop), serving }
+}
+
+async fn serve_on_smol(
+    listener: smol::net::TcpListener,
+    server: Server,
+    shutdown: impl Future<Output = ()>,
+) {
+    let config = wirestream_smol::ServeConfig::default();
+    let drain = config.drain;
+    let runtime = OnSmol::new();
+    let smol = runtime.smol.clone();
+    let handler = {
+        let server = server.clone();
+        move |socket, peer| {
+            let on_smol: Arc<dyn Runtime> = Arc::new(runtime.clone());
+            let served = server.serve_connection(on_smol, Box::new(socket), Some(peer));
+            runtime.beside_tokio(Box::pin(async move { drop(served.await) }))
+        }
+    };
+    let _ = wirestream_smol::listen_on(smol, listener, config, handler, shutdown).await;
+    server.shutdown(drain).await;
+}
+
+/// What all scenarios on smol run on: two threads, as many as each scenario has on tokio.
+static SMOL: LazyLock<Arc<smol::Executor<'static>>> = LazyLock::new(|| {
+    let executor = Arc::new(smol::Executor::new());
+    for _ in 0..2 {
+        let executor = Arc::clone(&executor);
+        std::thread::spawn(move || smol::block_on(executor.run(pending::<()>())));
+    }
+    executor
+});
+
+/// smol, where a scenario's methods find tokio's clock too, as they do wherever else they run.
+#[derive(Clone)]
+struct OnSmol {
+    smol: wirestream_smol::Smol,
+    tokio: Handle,
+}
+
+impl OnSmol {
+    fn new() -> Self {
+        Self { smol: wirestream_smol::Smol::on(Arc::clone(&SMOL)), tokio: Handle::current() }
+    }
+
+    fn beside_tokio(&self, mut future: BoxFuture<()>) -> BoxFuture<()> {
+        let tokio = self.tokio.clone();
+        Box::pin(poll_fn(move |cx| {
+            let _clock = tokio.enter();
+            future.as_mut().poll(cx)
+        }))
+    }
+}
+
+impl Runtime for OnSmol {
+    fn spawn(&self, future: BoxFuture<()>) {
+        self.smol.spawn(self.beside_tokio(future));
+    }
+
+    fn timer(&self) -> Box<dyn Timer> {
+        self.smol.timer()
+    }
 }
 
 type Dialled = Result<Box<dyn Transport>, ConnectError>;
@@ -189,12 +272,16 @@ type Dialled = Result<Box<dyn Transport>, ConnectError>;
 pub type Dialling = Box<dyn Fn() -> BoxFuture<Dialled> + Send + Sync>;
 
 /// Dials a WebSocket server at an address.
-pub fn dial_address(address: SocketAddr, within: Duration) -> Dialling {
-    dial_url(&format!("ws://{address}"), within)
+pub fn dial_address(net: Net, address: SocketAddr, within: Duration) -> Dialling {
+    dial_url(net, &format!("ws://{address}"), within)
 }
 
 /// Dials a WebSocket server at a URL.
-pub fn dial_url(url: &str, within: Duration) -> Dialling {
+pub fn dial_url(net: Net, url: &str, within: Duration) -> Dialling {
+    if net == Net::Smol {
+        let dial = wirestream_smol::Dialer::new(url).within(within);
+        return Box::new(move || dial.dial());
+    }
     let dial = wirestream_tokio::Dialer::new(url).within(within);
     Box::new(move || dial.dial())
 }
@@ -434,7 +521,7 @@ pub fn open(call: u32, method: &str) -> Frame<'_> {
 }
 
 /// One test on each transport for each scenario: `async fn name(net: Net)` gets the tests
-/// `name::in_memory` and `name::on_tokio`.
+/// `name::in_memory`, `name::on_tokio` and `name::on_smol`.
 #[macro_export]
 macro_rules! scenarios {
     ($($name:ident),* $(,)?) => { $(
@@ -448,13 +535,21 @@ macro_rules! scenarios {
             async fn on_tokio() {
                 $crate::soon(stringify!($name), super::$name($crate::Net::Tokio)).await;
             }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_smol() {
+                $crate::soon(stringify!($name), super::$name($crate::Net::Smol)).await;
+            }
         }
     )* };
 }
 
-/// Keeps the runtime's name in reach of scenarios that make clients of their own.
-pub fn runtime() -> Arc<dyn Runtime> {
-    Arc::new(wirestream_tokio::Tokio::current())
+/// Where the connections of a net run, for scenarios that make clients of their own.
+pub fn runtime(net: Net) -> Arc<dyn Runtime> {
+    match net {
+        Net::Memory | Net::Tokio => Arc::new(wirestream_tokio::Tokio::current()),
+        Net::Smol => Arc::new(OnSmol::new()),
+    }
 }
 
 /// The README's program compiles.

@@ -1,41 +1,11 @@
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
-use wirestream_websocket::{Answer, MAX_HEAD, Refusal, answer};
+use wirestream_websocket::{AcceptError, Answer, FAREWELL, MAX_HEAD, Side, answer};
 
-use crate::{Side, WebSocket};
-
-/// How long a client that was turned away may take to read why.
-const FAREWELL: Duration = Duration::from_secs(1);
-
-/// Why a client did not get through the handshake.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum AcceptError {
-    /// It was turned away, and was told why.
-    #[error(transparent)]
-    Refused(Refusal),
-    /// It took longer than the handshake may.
-    #[error("the handshake took longer than it may")]
-    TimedOut,
-    /// The stream failed.
-    #[error("{detail}")]
-    Io {
-        /// The kind of failure.
-        kind: io::ErrorKind,
-        /// In words.
-        detail: Arc<str>,
-    },
-}
-
-impl From<io::Error> for AcceptError {
-    fn from(error: io::Error) -> Self {
-        Self::Io { kind: error.kind(), detail: error.to_string().into() }
-    }
-}
+use crate::WebSocket;
 
 /// Answers the handshake of a client on a fresh stream, `within` a time that nothing extends.
 ///

@@ -1,23 +1,19 @@
-use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpStream, lookup_host};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout};
 use tokio_tungstenite::client_async_with_config;
 use wirestream::{
     BoxFuture, Client, ClientConfig, ConnectError, ConnectErrorKind, Dial, Limits, LimitsError,
     Transport,
 };
 use wirestream_websocket::{
-    Address, HeaderError, Headers, check_response, config, handshake_failure, request,
+    Address, HeaderError, Headers, Stage, check_response, config, connect_to_one_of,
+    handshake_failure, request,
 };
 
 use crate::{Tokio, WebSocket};
-
-/// Addresses of one name that are tried, at most.
-const MAX_TRIED: usize = 8;
 
 /// A client of the server at a `ws://host:port/path` URL, on the current runtime, with the default
 /// limits and without a token. It connects with its first call; a URL that cannot be used is told
@@ -91,10 +87,8 @@ impl Dialer {
     /// What was tried, and what came back.
     pub async fn connect(&self) -> Result<WebSocket<TcpStream>, ConnectError> {
         let address = self.address.as_ref().map_err(ConnectError::clone)?;
-        let deadline = Instant::now() + self.within;
         let mut stage = Stage::Lookup;
-        let attempt = self.attempt(address, deadline, &mut stage);
-        match timeout_at(deadline, attempt).await {
+        match timeout(self.within, self.attempt(address, &mut stage)).await {
             Ok(result) => result,
             Err(_elapsed) => {
                 let detail = format!("{stage} within {:?}", self.within);
@@ -106,14 +100,17 @@ impl Dialer {
     async fn attempt(
         &self,
         address: &Address,
-        deadline: Instant,
         stage: &mut Stage,
     ) -> Result<WebSocket<TcpStream>, ConnectError> {
+        let began = Instant::now();
+        let time_left = || self.within.saturating_sub(began.elapsed());
         let unreachable = |detail: String| address.error(ConnectErrorKind::Unreachable, detail);
         let found = lookup_host((address.host(), address.port())).await;
         let found = found.map_err(|error| unreachable(format!("no such host: {error}")))?;
-        let found: Vec<SocketAddr> = found.take(MAX_TRIED).collect();
-        let stream = connect_to_one_of(&found, deadline, stage).await.map_err(unreachable)?;
+        let stream = connect_to_one_of(found, time_left, stage, async |address, share| {
+            timeout(share, TcpStream::connect(address)).await.ok()
+        });
+        let stream = stream.await.map_err(unreachable)?;
         stream.set_nodelay(true).map_err(|error| unreachable(error.to_string()))?;
         *stage = Stage::Handshake;
         let request = request(address, &self.headers);
@@ -132,48 +129,5 @@ impl Dial for Dialer {
             let socket = dialer.connect().await?;
             Ok(Box::new(socket) as Box<dyn Transport>)
         })
-    }
-}
-
-/// Tries one address after the other. One that stays silent does not use up the others' time.
-async fn connect_to_one_of(
-    found: &[SocketAddr],
-    deadline: Instant,
-    stage: &mut Stage,
-) -> Result<TcpStream, String> {
-    let mut failures = Vec::new();
-    for (tried, &address) in found.iter().enumerate() {
-        *stage = Stage::Connect(address);
-        let left = u32::try_from(found.len() - tried).unwrap_or(u32::MAX);
-        let share = deadline.saturating_duration_since(Instant::now()) / left;
-        match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => failures.push(format!("{address}: {error}")),
-            // The last share ends with the deadline, which tells of it.
-            Err(_elapsed) if left == 1 => std::future::pending().await,
-            Err(_elapsed) => failures.push(format!("{address}: no answer")),
-        }
-    }
-    match failures.is_empty() {
-        true => Err("the name has no address".into()),
-        false => Err(failures.join("; ")),
-    }
-}
-
-/// What an attempt is waiting for.
-#[derive(Clone, Copy, Debug)]
-enum Stage {
-    Lookup,
-    Connect(SocketAddr),
-    Handshake,
-}
-
-impl fmt::Display for Stage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Lookup => f.write_str("the name was not resolved"),
-            Self::Connect(address) => write!(f, "no TCP connection to {address}"),
-            Self::Handshake => f.write_str("connected, but no answer to the handshake"),
-        }
     }
 }

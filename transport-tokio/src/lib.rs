@@ -35,10 +35,11 @@ mod runtime;
 mod serve;
 mod socket;
 
-pub use accept::{AcceptError, accept};
+pub use accept::accept;
 pub use dial::{Dialer, client};
 pub use runtime::Tokio;
-pub use serve::{ServeConfig, bind, listen, serve, serve_with};
-pub use socket::{Side, WebSocket};
+pub use serve::{bind, listen, serve, serve_with};
+pub use socket::WebSocket;
 pub use wirestream::*;
-pub use wirestream_websocket::{HeaderError, Refusal};
+pub use wirestream_macros::endpoint_of_tokio as endpoint;
+pub use wirestream_websocket::{AcceptError, HeaderError, Refusal, ServeConfig, Side};

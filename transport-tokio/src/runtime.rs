@@ -52,11 +52,7 @@ impl Timer for Alarm {
     }
 
     fn poll_until(&mut self, cx: &mut Context<'_>, deadline: Time) -> Poll<()> {
-        let span = deadline.since_epoch();
-        let deadline = match self.epoch.checked_add(span) {
-            Some(deadline) if span <= FAR => deadline,
-            Some(_) | None => self.epoch + FAR,
-        };
+        let deadline = self.epoch + deadline.since_epoch().min(FAR);
         // A deadline mostly moves on, with each packet: the alarm then rings too early and is set
         // again, which costs less than setting it each time.
         if self.sleep.deadline() > deadline {

@@ -11,34 +11,10 @@ use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
-use wirestream::{Limits, Server};
+use wirestream::Server;
+use wirestream_websocket::{Next, Patience, ServeConfig};
 
 use crate::{Tokio, WebSocket, accept};
-
-#[cfg(test)]
-mod tests;
-
-/// How a server takes connections in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServeConfig {
-    /// How long a client may take for its handshake, whatever it does. [`serve`] takes it from the
-    /// server's limits. 5 s.
-    pub handshake: Duration,
-    /// Handshakes at a time; clients beyond them wait in the listener's queue. 1,024.
-    pub handshakes: usize,
-    /// How long running calls may take to finish once the server shuts down. 30 s.
-    pub drain: Duration,
-}
-
-impl Default for ServeConfig {
-    fn default() -> Self {
-        Self {
-            handshake: Limits::default().handshake,
-            handshakes: 1024,
-            drain: Duration::from_secs(30),
-        }
-    }
-}
 
 /// Listens on an address, such as `127.0.0.1:8080` or `[::]:8080`.
 ///
@@ -210,47 +186,5 @@ where
                 served.await;
             }
         }
-    }
-}
-
-/// How long to wait after failures to accept, one after the other.
-#[derive(Debug)]
-struct Patience {
-    pause: Duration,
-}
-
-/// When to accept again.
-#[derive(Debug, PartialEq, Eq)]
-enum Next {
-    Now,
-    In(Duration),
-    Never,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self { pause: Self::SHORTEST }
-    }
-}
-
-impl Patience {
-    const SHORTEST: Duration = Duration::from_millis(5);
-    const LONGEST: Duration = Duration::from_secs(1);
-
-    fn after(&mut self, error: &io::Error) -> Next {
-        use io::ErrorKind as Kind;
-        let of_one_client =
-            [Kind::ConnectionAborted, Kind::ConnectionReset, Kind::Interrupted, Kind::TimedOut];
-        if of_one_client.contains(&error.kind()) {
-            return Next::Now;
-        }
-        // Not a listening socket, or none at all.
-        if [Kind::InvalidInput, Kind::Unsupported].contains(&error.kind()) {
-            return Next::Never;
-        }
-        // Out of descriptors or memory, most likely: it passes, but not by asking again at once.
-        let pause = self.pause;
-        self.pause = (pause * 2).min(Self::LONGEST);
-        Next::In(pause)
     }
 }

@@ -1,4 +1,7 @@
 use std::fmt::Write as _;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
 
 use tungstenite::error::{CapacityError, Error, ProtocolError};
 use tungstenite::handshake::machine::TryParse;
@@ -11,6 +14,9 @@ mod tests;
 
 /// The largest head of a request that is read, in bytes.
 pub const MAX_HEAD: usize = 16 * 1024;
+
+/// How long a client that was turned away may take to read why.
+pub const FAREWELL: Duration = Duration::from_secs(1);
 
 /// What to do with what a client has sent so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +57,32 @@ pub enum Refusal {
     /// The client went on before it had the answer.
     #[error("there are bytes after the request")]
     Trailing,
+}
+
+/// Why a client did not get through the handshake.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AcceptError {
+    /// It was turned away, and was told why.
+    #[error(transparent)]
+    Refused(Refusal),
+    /// It took longer than the handshake may.
+    #[error("the handshake took longer than it may")]
+    TimedOut,
+    /// The stream failed.
+    #[error("{detail}")]
+    Io {
+        /// The kind of failure.
+        kind: io::ErrorKind,
+        /// In words.
+        detail: Arc<str>,
+    },
+}
+
+impl From<io::Error> for AcceptError {
+    fn from(error: io::Error) -> Self {
+        Self::Io { kind: error.kind(), detail: error.to_string().into() }
+    }
 }
 
 /// Answers a client's handshake, given all that it has sent so far.

@@ -1,6 +1,6 @@
 //! What the Wirestream adapters for [tungstenite] share, whatever runtime they are for: its
-//! configuration, what its messages and errors mean to a connection, and both sides of the
-//! handshake. No I/O, no clock, no executor.
+//! configuration, the packets in its messages, what its errors mean to a connection, and both
+//! sides of the handshake. No I/O, no clock, no executor.
 //!
 //! This crate is for adapters; an app uses one of those. It alone has tungstenite's types in its
 //! signatures, so that an adapter need not.
@@ -8,10 +8,10 @@
 //! | an adapter needs | and finds |
 //! |---|---|
 //! | a configuration that relies on none of tungstenite's defaults | [`config`] |
-//! | to turn what was read into a packet, an end or a failure | [`incoming`], [`read_failure`], [`write_failure`] |
-//! | to end in order | [`goodbye`] |
-//! | to answer a client's handshake | [`answer`] |
-//! | to read a `ws://` URL | [`Address`] |
+//! | a transport over a stream and sink of messages | [`Packets`] |
+//! | to answer a client's handshake | [`answer`], [`AcceptError`], [`FAREWELL`] |
+//! | to go on accepting, whatever fails | [`Patience`], [`ServeConfig`] |
+//! | to read a `ws://` URL, and to connect to where it leads | [`Address`], [`connect_to_one_of`], [`Stage`] |
 //! | to make a handshake and to judge what came back | [`request`], [`check_response`], [`handshake_failure`] |
 //!
 //! ```
@@ -25,11 +25,16 @@
 mod address;
 mod answer;
 mod config;
+mod connect;
 mod message;
+mod packets;
 mod request;
+mod serve;
 
 pub use address::Address;
-pub use answer::{Answer, MAX_HEAD, Refusal, answer};
+pub use answer::{AcceptError, Answer, FAREWELL, MAX_HEAD, Refusal, answer};
 pub use config::config;
-pub use message::{Incoming, goodbye, incoming, read_failure, write_failure};
+pub use connect::{Stage, connect_to_one_of};
+pub use packets::{Packets, Side};
 pub use request::{HeaderError, Headers, check_response, handshake_failure, request};
+pub use serve::{Next, Patience, ServeConfig};

@@ -9,7 +9,7 @@ use wirestream::{TransportError, Violation};
 
 /// What a message that was read means to a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Incoming {
+pub(crate) enum Incoming {
     /// A packet.
     Packet(Bytes),
     /// A control frame, which tungstenite has seen to: read on.
@@ -21,7 +21,7 @@ pub enum Incoming {
 }
 
 /// What `message` means. A packet is a binary message, and nothing else is (R-PACKET-4).
-pub fn incoming(message: Message) -> Incoming {
+pub(crate) fn incoming(message: Message) -> Incoming {
     match message {
         Message::Binary(packet) => Incoming::Packet(packet),
         Message::Text(_) => Incoming::Violation(Violation::TextMessage),
@@ -31,7 +31,7 @@ pub fn incoming(message: Message) -> Incoming {
 }
 
 /// What a failed read means; `None` is the ordinary end, which tungstenite reports as an error.
-pub fn read_failure(error: Error) -> Option<TransportError> {
+pub(crate) fn read_failure(error: Error) -> Option<TransportError> {
     match error {
         Error::ConnectionClosed
         | Error::AlreadyClosed
@@ -58,7 +58,7 @@ pub fn read_failure(error: Error) -> Option<TransportError> {
 }
 
 /// What a failed write means.
-pub fn write_failure(error: Error) -> TransportError {
+pub(crate) fn write_failure(error: Error) -> TransportError {
     match error {
         Error::Io(error) => error.into(),
         error @ (Error::ConnectionClosed
@@ -76,7 +76,7 @@ pub fn write_failure(error: Error) -> TransportError {
 }
 
 /// The message that ends a connection in order, after its last packet (R-WS-2).
-pub fn goodbye() -> Message {
+pub(crate) fn goodbye() -> Message {
     Message::Close(Some(CloseFrame { code: CloseCode::Normal, reason: "".into() }))
 }
 

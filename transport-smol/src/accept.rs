@@ -1,0 +1,57 @@
+use std::io;
+use std::time::Duration;
+
+use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use wirestream_websocket::{AcceptError, Answer, FAREWELL, MAX_HEAD, Side, answer};
+
+use crate::WebSocket;
+use crate::paced::Paced;
+use crate::runtime::timeout;
+
+/// Answers the handshake of a client on a fresh stream, `within` a time that nothing extends.
+///
+/// The subprotocol `wirestream.v1` is required and selected (R-WS-1), an extension never is
+/// (R-WS-3). A client that asks for anything else is told in plain text what is needed.
+///
+/// # Errors
+/// [`AcceptError`]; the stream is dropped.
+pub async fn accept<S>(stream: S, within: Duration) -> Result<WebSocket<S>, AcceptError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut stream = Paced::new(stream);
+    match timeout(within, handshake(&mut stream)).await {
+        Some(done) => done.map(|()| WebSocket::over(stream, Side::Server)),
+        None => Err(AcceptError::TimedOut),
+    }
+}
+
+async fn handshake<S>(stream: &mut Paced<S>) -> Result<(), AcceptError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut received = Vec::new();
+    loop {
+        let mut bytes = [0; 1024];
+        let room = bytes.len().min(MAX_HEAD - received.len());
+        match stream.read(&mut bytes[..room]).await? {
+            0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+            read => received.extend_from_slice(&bytes[..read]),
+        }
+        match answer(&received) {
+            Answer::ReadOn => {}
+            Answer::Accepted(response) => {
+                stream.write_all(&response).await?;
+                stream.flush().await?;
+                return Ok(());
+            }
+            Answer::Refused(refusal, response) => {
+                stream.write_all(&response).await?;
+                stream.close().await?;
+                // A socket that is closed with unread bytes is reset, and the answer may be lost.
+                let _ = timeout(FAREWELL, smol::io::copy(stream, smol::io::sink())).await;
+                return Err(AcceptError::Refused(refusal));
+            }
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Wirestream on [smol]: clients that dial, servers that listen.
+//!
+//! ```no_run
+//! use wirestream::Server;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # smol::block_on(async {
+//! // A server, until its process is told to stop.
+//! let listener = wirestream_smol::bind("127.0.0.1:8080").await?;
+//! let server = Server::builder().build()?;
+//! # let told_to_stop = std::future::pending();
+//! wirestream_smol::serve(listener, server, told_to_stop).await?;
+//!
+//! // A client, which connects with its first call.
+//! let client = wirestream_smol::client("ws://127.0.0.1:8080");
+//! let sum = client.call("Example.sum").arguments(&(1, 2)).unary::<i64>();
+//! # drop(sum);
+//! # Ok(())
+//! # })
+//! # }
+//! ```
+//!
+//! | to | use |
+//! |---|---|
+//! | call a server | [`client`], or [`Dialer`] for a token, limits or headers of the handshake |
+//! | be a server | [`bind`] and [`serve`], or [`serve_with`] for other settings |
+//! | run on an executor of your own | [`Smol::on`], with [`Dialer::client_on`], [`serve_on`] and [`listen_on`] |
+//! | accept connections in another way, over TLS or a Unix socket | [`accept`], then [`Server::serve_connection`](wirestream::Server::serve_connection) with a [`Smol`] |
+//! | mount it in an HTTP server | [`WebSocket::upgraded`], once that server has answered the handshake |
+//!
+//! Whatever the other end does, the handshake has an absolute deadline
+//! ([`Limits::handshake`](wirestream::Limits::handshake)), every buffer has a bound, the accept
+//! loop goes on, and no connection holds the executor: smol polls a task until it waits, so each
+//! socket makes its task wait after every few reads. TLS is not built in: put a proxy in front, or
+//! bring a stream of your own.
+
+mod accept;
+mod dial;
+mod paced;
+mod runtime;
+mod serve;
+mod socket;
+
+pub use accept::accept;
+pub use dial::{Dialer, client};
+pub use runtime::Smol;
+pub use serve::{bind, listen, listen_on, serve, serve_on, serve_with};
+pub use socket::WebSocket;
+pub use wirestream::*;
+pub use wirestream_macros::endpoint_of_smol as endpoint;
+pub use wirestream_websocket::{AcceptError, HeaderError, Refusal, ServeConfig, Side};

@@ -1,0 +1,63 @@
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use smol::io::{AsyncRead, AsyncWrite};
+
+/// Reads that may follow one another before the task has to wait. A read is one of tungstenite's
+/// read buffer at most, 4 KiB, which holds some 700 of the smallest frames.
+pub(crate) const READS_PER_TURN: u8 = 8;
+
+/// A stream that makes its reader wait now and then, so that other tasks get their turn although
+/// the peer sends faster than one can read. smol itself has no such budget.
+///
+/// Writing needs none: it ends with a buffer that has a bound.
+pub(crate) struct Paced<S> {
+    stream: S,
+    reads: u8,
+}
+
+impl<S> Paced<S> {
+    pub(crate) fn new(stream: S) -> Self {
+        Self { stream, reads: 0 }
+    }
+
+    pub(crate) fn get_ref(&self) -> &S {
+        &self.stream
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let reads = std::mem::take(&mut self.reads);
+        if reads == READS_PER_TURN {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, bytes));
+        self.reads = reads + 1;
+        Poll::Ready(read)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_close(cx)
+    }
+}

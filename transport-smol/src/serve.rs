@@ -1,0 +1,218 @@
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use smol::Timer;
+use smol::channel::{Receiver, Sender, bounded};
+use smol::future::{poll_once, yield_now};
+use smol::lock::Semaphore;
+use smol::net::{AsyncToSocketAddrs, TcpListener, TcpStream};
+use wirestream::Server;
+use wirestream_websocket::{Next, Patience, ServeConfig};
+
+use crate::{Smol, WebSocket, accept};
+
+/// Listens on an address, such as `127.0.0.1:8080` or `[::]:8080`.
+///
+/// # Errors
+/// The operating system's, of its kind, with the address in words.
+pub async fn bind(address: impl AsyncToSocketAddrs + fmt::Display) -> io::Result<TcpListener> {
+    TcpListener::bind(&address).await.map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+    })
+}
+
+/// Serves each client that connects to `listener`, until `shutdown` is ready; then takes no more,
+/// tells the connected ones, gives running calls 30 s to finish, and returns when all are gone.
+/// Connections and calls are tasks of the global executor.
+///
+/// A client that sends garbage, or nothing, harms nobody else. When the process is out of file
+/// descriptors, new clients wait; the server goes on.
+///
+/// Dropping the future stops taking connections in; those that there are go on.
+///
+/// # Errors
+/// The listener itself is unusable. The connected clients are told as at a shutdown.
+pub async fn serve(
+    listener: TcpListener,
+    server: Server,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let handshake = server.limits().handshake;
+    serve_with(listener, server, ServeConfig { handshake, ..ServeConfig::default() }, shutdown)
+        .await
+}
+
+/// As [`serve`], with settings.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_with(
+    listener: TcpListener,
+    server: Server,
+    config: ServeConfig,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    serve_on(Smol::global(), listener, server, config, shutdown).await
+}
+
+/// As [`serve_with`], on an executor of your own.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_on(
+    runtime: Smol,
+    listener: TcpListener,
+    server: Server,
+    config: ServeConfig,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let drain = config.drain;
+    let handler = {
+        let server = server.clone();
+        let runtime: Arc<dyn wirestream::Runtime> = Arc::new(runtime.clone());
+        move |socket, peer| {
+            let runtime = Arc::clone(&runtime);
+            let served = server.serve_connection(runtime, Box::new(socket), Some(peer));
+            async move {
+                let _reason = served.await;
+            }
+        }
+    };
+    let listened = listen_on(runtime, listener, config, handler, shutdown).await;
+    server.shutdown(drain).await;
+    listened
+}
+
+/// Takes connections in and hands each to `handler`, in a task of its own, until `shutdown` is
+/// ready. For a handler that does something else than [`serve`]. Connections go on after it;
+/// [`ServeConfig::drain`] is not used.
+///
+/// # Errors
+/// The listener itself is unusable.
+pub async fn listen<H, F>(
+    listener: TcpListener,
+    config: ServeConfig,
+    handler: H,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()>
+where
+    H: Fn(WebSocket<TcpStream>, SocketAddr) -> F + Send + Sync + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    listen_on(Smol::global(), listener, config, handler, shutdown).await
+}
+
+/// As [`listen`], on an executor of your own.
+///
+/// # Errors
+/// As [`listen`].
+pub async fn listen_on<H, F>(
+    runtime: Smol,
+    listener: TcpListener,
+    config: ServeConfig,
+    handler: H,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()>
+where
+    H: Fn(WebSocket<TcpStream>, SocketAddr) -> F + Send + Sync + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let (stop, stopped) = bounded(1);
+    let (beginning, begun) = bounded::<Infallible>(1);
+    let intake = Intake {
+        runtime: runtime.clone(),
+        handshakes: Arc::new(Semaphore::new(config.handshakes.max(1))),
+        within: config.handshake,
+        handler: Arc::new(handler),
+        stopped,
+        beginning,
+    };
+    let accepting = runtime.task(intake.run(listener));
+    let ended = match select(accepting, pin!(shutdown)).await {
+        Either::Left((error, _)) => Err(error),
+        Either::Right(((), accepting)) => {
+            accepting.cancel().await;
+            Ok(())
+        }
+    };
+    drop(stop);
+    // Each handshake now is given up, or its handler has begun.
+    let _ = begun.recv().await;
+    ended
+}
+
+struct Intake<H> {
+    runtime: Smol,
+    /// One permit for each handshake in progress.
+    handshakes: Arc<Semaphore>,
+    within: Duration,
+    handler: Arc<H>,
+    /// Closed once no more connections are wanted.
+    stopped: Receiver<Infallible>,
+    /// Each handshake in progress has a clone.
+    beginning: Sender<Infallible>,
+}
+
+impl<H, F> Intake<H>
+where
+    H: Fn(WebSocket<TcpStream>, SocketAddr) -> F + Send + Sync + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    /// Accepts for as long as the listener lives, and says how it ended.
+    async fn run(self, listener: TcpListener) -> io::Error {
+        let mut patience = Patience::default();
+        loop {
+            let permit = self.handshakes.acquire_arc().await;
+            match listener.accept().await {
+                Ok((stream, peer)) => {
+                    patience = Patience::default();
+                    let slot = (permit, self.beginning.clone());
+                    self.runtime.task(self.connection(stream, peer, slot)).detach();
+                    // Clients may come faster than they are accepted.
+                    yield_now().await;
+                }
+                Err(error) => match patience.after(&error) {
+                    Next::Now => yield_now().await,
+                    Next::In(pause) => drop(Timer::after(pause).await),
+                    Next::Never => return error,
+                },
+            }
+        }
+    }
+
+    /// One connection: its handshake, then its handler.
+    fn connection<P: Send + 'static>(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        slot: P,
+    ) -> impl Future<Output = ()> + Send + use<H, F, P> {
+        let handler = Arc::clone(&self.handler);
+        let within = self.within;
+        let stopped = self.stopped.clone();
+        async move {
+            // A socket that refuses the option works without it.
+            let _ = stream.set_nodelay(true);
+            let socket = {
+                let handshake = pin!(accept(stream, within));
+                match select(handshake, pin!(stopped.recv())).await {
+                    Either::Left((Ok(socket), _)) => socket,
+                    Either::Left((Err(_), _)) | Either::Right(_) => return,
+                }
+            };
+            let mut served = pin!(handler(socket, peer));
+            // The handler has begun before the slot is free, so that a shutdown misses nobody.
+            if poll_once(&mut served).await.is_none() {
+                drop(slot);
+                served.await;
+            }
+        }
+    }
+}

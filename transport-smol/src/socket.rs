@@ -1,0 +1,75 @@
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use async_tungstenite::WebSocketStream;
+use bytes::Bytes;
+use futures_util::FutureExt;
+use smol::io::{AsyncRead, AsyncWrite};
+use wirestream::{Transport, TransportError};
+use wirestream_websocket::{Packets, Side, config};
+
+use crate::paced::Paced;
+
+/// A WebSocket over any stream, as a [`Transport`] for packets.
+///
+/// A task that uses it has to wait after every few reads, so that others on its executor get their
+/// turn, whatever comes in.
+pub struct WebSocket<S> {
+    packets: Packets<WebSocketStream<Paced<S>>>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
+    /// A stream on which the handshake is done, both ends having agreed on the subprotocol
+    /// `wirestream.v1` and on no extension, and nothing has been read beyond it.
+    pub fn upgraded(stream: S, side: Side) -> Self {
+        Self::over(Paced::new(stream), side)
+    }
+
+    pub(crate) fn over(stream: Paced<S>, side: Side) -> Self {
+        // A future by its signature alone: it waits for nothing.
+        let made = WebSocketStream::from_raw_socket(stream, side.into(), Some(config()));
+        Self::new(made.now_or_never().expect("a WebSocket is made of a stream without waiting"))
+    }
+
+    pub(crate) fn new(stream: WebSocketStream<Paced<S>>) -> Self {
+        Self { packets: Packets::new(stream) }
+    }
+
+    /// The stream below.
+    pub fn get_ref(&self) -> &S {
+        self.packets.get_ref().get_ref().get_ref()
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Transport for WebSocket<S> {
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, TransportError>>> {
+        self.packets.poll_recv(cx)
+    }
+
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        packet: &mut Bytes,
+    ) -> Poll<Result<(), TransportError>> {
+        self.packets.poll_send(cx, packet)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        self.packets.poll_flush(cx)
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        self.packets.poll_close(cx, |socket, cx| {
+            let stream = socket.get_mut();
+            ready!(Pin::new(&mut *stream).poll_close(cx))?;
+            Pin::new(stream).poll_read(cx, &mut [0; 2048])
+        })
+    }
+}
+
+impl<S> fmt::Debug for WebSocket<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("WebSocket").field(&self.packets).finish()
+    }
+}

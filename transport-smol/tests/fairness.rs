@@ -1,0 +1,203 @@
+//! A peer that sends faster than anybody can read does not hold the executor.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use smol::Executor;
+use smol::future::{poll_fn, yield_now};
+use smol::io::{AsyncRead, AsyncWrite};
+use wirestream::wire::Frame;
+use wirestream::{CloseReason, MemoryTransport, Server, Transport};
+use wirestream_smol::{AcceptError, Refusal, Side, Smol, WebSocket, accept};
+
+/// A burst, and one of frames so small that it has as many of them.
+const BURST: usize = 30 << 20;
+const OF_SMALL_FRAMES: usize = 3 << 20;
+/// What a task reads in one go at most: eight reads of tungstenite's buffer, which may have grown
+/// to twice its size.
+const TURN: usize = 8 * 8 * 1024;
+
+const FINAL: u8 = 0x80;
+const CONTINUATION: u8 = 0;
+const BINARY: u8 = 2;
+const PING: u8 = 9;
+
+/// A stream on which all of a burst has come already, and which takes whatever is written.
+struct Burst {
+    /// What comes once.
+    head: Vec<u8>,
+    /// What comes again and again after it.
+    piece: Vec<u8>,
+    at: usize,
+    size: usize,
+    read: Arc<AtomicUsize>,
+}
+
+impl Burst {
+    fn new(size: usize, head: Vec<u8>, piece: &[u8]) -> Self {
+        // In runs, so that making it costs no more than a copy.
+        let piece = piece.repeat((16 * 1024 / piece.len()).max(1));
+        Self { head, piece, at: 0, size, read: Arc::default() }
+    }
+}
+
+impl AsyncRead for Burst {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.read.load(Ordering::Relaxed) >= self.size {
+            return Poll::Ready(Ok(0));
+        }
+        let rest = if self.head.is_empty() { &self.piece } else { &self.head };
+        let rest = &rest[self.at..];
+        let read = rest.len().min(bytes.len());
+        bytes[..read].copy_from_slice(&rest[..read]);
+        if read == rest.len() {
+            self.at = 0;
+            self.head.clear();
+        } else {
+            self.at += read;
+        }
+        self.read.fetch_add(read, Ordering::Relaxed);
+        Poll::Ready(Ok(read))
+    }
+}
+
+impl AsyncWrite for Burst {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// A frame as a client sends it; its masking key is zero.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let len = u8::try_from(payload.len()).unwrap();
+    let length = if len < 126 { vec![0x80 | len] } else { vec![0x80 | 126, 0, len] };
+    [&[first][..], &length, &[0; 4], payload].concat()
+}
+
+/// Runs `consume` on one thread beside a task that wants a turn as often as it can have one:
+/// between two of its turns, no more than a few reads are taken from the burst.
+fn check<F>(burst: Burst, consume: impl FnOnce(Burst) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let (size, read) = (burst.size, Arc::clone(&burst.read));
+    let executor = Executor::new();
+    let consuming = executor.spawn(consume(burst));
+    let other = executor.spawn({
+        let read = Arc::clone(&read);
+        async move {
+            let mut longest = 0;
+            let mut before = 0;
+            while before < size {
+                yield_now().await;
+                let now = read.load(Ordering::Relaxed);
+                longest = longest.max(now - before);
+                before = now;
+            }
+            longest
+        }
+    });
+    smol::block_on(executor.run(consuming));
+    assert!(read.load(Ordering::Relaxed) >= size, "the burst was read");
+    let longest = smol::block_on(executor.run(other));
+    assert!(longest <= 2 * TURN, "{longest} bytes were read while another task waited");
+}
+
+/// Takes packets until the end.
+async fn drain(burst: Burst) {
+    let mut socket = WebSocket::upgraded(burst, Side::Server);
+    while let Some(Ok(_)) = poll_fn(|cx| socket.poll_recv(cx)).await {}
+}
+
+#[test]
+fn a_burst_of_empty_pieces_of_one_packet() {
+    check(Burst::new(OF_SMALL_FRAMES, frame(BINARY, b""), &frame(CONTINUATION, b"")), drain);
+}
+
+#[test]
+fn a_burst_of_pings() {
+    check(Burst::new(BURST, Vec::new(), &frame(FINAL | PING, &[0; 125])), drain);
+}
+
+#[test]
+fn a_burst_of_small_packets() {
+    check(Burst::new(OF_SMALL_FRAMES, Vec::new(), &frame(FINAL | BINARY, b"hello")), drain);
+}
+
+#[test]
+fn a_burst_of_large_packets() {
+    let mut packet = vec![FINAL | BINARY, 0x80 | 127, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    packet.resize(packet.len() + 0x1_0000, 7);
+    check(Burst::new(BURST, Vec::new(), &packet), drain);
+}
+
+#[test]
+fn a_burst_on_a_socket_that_closes() {
+    for first in [FINAL | BINARY, FINAL | 3] {
+        // The second kind breaks the protocol: the rest is read as bytes.
+        check(Burst::new(OF_SMALL_FRAMES, Vec::new(), &frame(first, b"hello")), async |burst| {
+            let mut socket = WebSocket::upgraded(burst, Side::Server);
+            let _ = poll_fn(|cx| socket.poll_recv(cx)).await;
+            let _ = poll_fn(|cx| socket.poll_close(cx)).await;
+        });
+    }
+}
+
+#[test]
+fn a_burst_after_a_refused_handshake() {
+    check(Burst::new(BURST, Vec::new(), b"HELO\r\n"), async |burst| {
+        let refused = accept(burst, Duration::from_secs(60)).await;
+        assert_eq!(refused.unwrap_err(), AcceptError::Refused(Refusal::NotHttp));
+    });
+}
+
+/// What a server greets with, which will do for a client's greeting too.
+fn hello(server: &Server) -> Bytes {
+    let (mut here, there) = MemoryTransport::pair();
+    let serving = server.serve_connection(Arc::new(Smol::global()), Box::new(there), None);
+    let hello = smol::block_on(smol::future::or(poll_fn(|cx| here.poll_recv(cx)), async move {
+        panic!("the connection ended: {:?}", serving.await)
+    }));
+    hello.expect("a packet").expect("a packet")
+}
+
+#[test]
+fn a_burst_to_a_server() {
+    let server = Server::builder().build().unwrap();
+    let mut ping = Vec::new();
+    Frame::Ping.encode(&mut ping);
+    check(
+        Burst::new(
+            OF_SMALL_FRAMES,
+            frame(FINAL | BINARY, &hello(&server)),
+            &frame(FINAL | BINARY, &ping),
+        ),
+        async move |burst| {
+            let socket = WebSocket::upgraded(burst, Side::Server);
+            let reason =
+                server.serve_connection(Arc::new(Smol::global()), Box::new(socket), None).await;
+            assert_eq!(reason, CloseReason::Eof);
+        },
+    );
+}

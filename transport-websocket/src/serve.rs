@@ -1,0 +1,75 @@
+use std::io;
+use std::time::Duration;
+
+use wirestream::Limits;
+
+#[cfg(test)]
+mod tests;
+
+/// How a server takes connections in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServeConfig {
+    /// How long a client may take for its handshake, whatever it does. `serve` takes it from the
+    /// server's limits. 5 s.
+    pub handshake: Duration,
+    /// Handshakes at a time; clients beyond them wait in the listener's queue. 1,024.
+    pub handshakes: usize,
+    /// How long running calls may take to finish once the server shuts down. 30 s.
+    pub drain: Duration,
+}
+
+impl Default for ServeConfig {
+    fn default() -> Self {
+        Self {
+            handshake: Limits::default().handshake,
+            handshakes: 1024,
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+/// How long to wait after failures to accept, one after the other. A success begins a new one.
+#[derive(Debug)]
+pub struct Patience {
+    pause: Duration,
+}
+
+/// When to accept again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// At once.
+    Now,
+    /// After a pause.
+    In(Duration),
+    /// The listener is of no use.
+    Never,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { pause: Self::SHORTEST }
+    }
+}
+
+impl Patience {
+    const SHORTEST: Duration = Duration::from_millis(5);
+    const LONGEST: Duration = Duration::from_secs(1);
+
+    /// What to do after this failure.
+    pub fn after(&mut self, error: &io::Error) -> Next {
+        use io::ErrorKind as Kind;
+        let of_one_client =
+            [Kind::ConnectionAborted, Kind::ConnectionReset, Kind::Interrupted, Kind::TimedOut];
+        if of_one_client.contains(&error.kind()) {
+            return Next::Now;
+        }
+        // Not a listening socket, or none at all.
+        if [Kind::InvalidInput, Kind::Unsupported].contains(&error.kind()) {
+            return Next::Never;
+        }
+        // Out of descriptors or memory, most likely: it passes, but not by asking again at once.
+        let pause = self.pause;
+        self.pause = (pause * 2).min(Self::LONGEST);
+        Next::In(pause)
+    }
+}
