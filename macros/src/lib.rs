@@ -161,15 +161,15 @@ pub fn endpoint(options: TokenStream, item: TokenStream) -> TokenStream {
     expand(options, item, parse_quote!(::wirestream))
 }
 
-/// [`endpoint`], for a crate that knows Wirestream as `wirestream_tokio` alone.
-#[doc(hidden)]
+/// Makes a typed client and a server's endpoint from a trait: `wirestream::endpoint`, whose page tells
+/// all of it, for a crate that knows Wirestream as `wirestream_tokio` alone.
 #[proc_macro_attribute]
 pub fn endpoint_of_tokio(options: TokenStream, item: TokenStream) -> TokenStream {
     expand(options, item, parse_quote!(::wirestream_tokio))
 }
 
-/// [`endpoint`], for a crate that knows Wirestream as `wirestream_smol` alone.
-#[doc(hidden)]
+/// Makes a typed client and a server's endpoint from a trait: `wirestream::endpoint`, whose page tells
+/// all of it, for a crate that knows Wirestream as `wirestream_smol` alone.
 #[proc_macro_attribute]
 pub fn endpoint_of_smol(options: TokenStream, item: TokenStream) -> TokenStream {
     expand(options, item, parse_quote!(::wirestream_smol))

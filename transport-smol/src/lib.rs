@@ -47,5 +47,6 @@ pub use runtime::Smol;
 pub use serve::{bind, listen, listen_on, serve, serve_on, serve_with};
 pub use socket::WebSocket;
 pub use wirestream::*;
+#[doc(inline)]
 pub use wirestream_macros::endpoint_of_smol as endpoint;
 pub use wirestream_websocket::{AcceptError, HeaderError, Refusal, ServeConfig, Side};

@@ -41,5 +41,6 @@ pub use runtime::Tokio;
 pub use serve::{bind, listen, serve, serve_with};
 pub use socket::WebSocket;
 pub use wirestream::*;
+#[doc(inline)]
 pub use wirestream_macros::endpoint_of_tokio as endpoint;
 pub use wirestream_websocket::{AcceptError, HeaderError, Refusal, ServeConfig, Side};

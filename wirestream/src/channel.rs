@@ -20,7 +20,7 @@ use crate::transport::Runtime;
 
 /// A sender, and the parameter to call a method with: what is sent goes to that method.
 ///
-/// Sending waits until the call is open; a parameter that is dropped without a call, or whose call
+/// Sending waits until the call is open, for ever if the parameter is kept and no call is made. A parameter that is dropped without a call, or whose call
 /// cannot be opened, stops its sender.
 ///
 /// ```

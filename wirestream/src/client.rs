@@ -42,6 +42,9 @@ pub struct ClientConfig {
 /// [`StreamError::Lost`](crate::StreamError::Lost), and the next call connects anew. Nothing is
 /// ever sent twice.
 ///
+/// Calls run at the same time, and may begin on the server in another order than they were made
+/// in: where the order matters, await an answer of the first before the second.
+///
 /// Clones are the same client. Adapters make one from a URL.
 #[derive(Clone)]
 pub struct Client {

@@ -19,10 +19,12 @@ impl std::error::Error for NoError {}
 
 /// How a stream ended, other than in order. It comes after every message that was sent before it.
 ///
+/// It is an `Error`, for `?`, where `E` has `Display` and `Debug`.
+///
 /// | variant | what happened | what to do |
 /// |---|---|---|
 /// | `App` | the sender's own, typed error | whatever it means |
-/// | `Failed` | the sender failed, and tells no detail: an untyped error or a panic | report it; look at the other side's log |
+/// | `Failed` | the sender failed, and tells no detail: an untyped error or a panic | report it; only the other side knows more |
 /// | `Rejected` | the callee refused the call | see the code; `Busy` and `Unavailable` are worth another try |
 /// | `Lost` | no connection, or it was lost: something may be missing | call again, if the call may run twice |
 /// | `Cancelled` | the sender was dropped before it finished, or the call was over first | nothing, or treat what came as incomplete |

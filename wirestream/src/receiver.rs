@@ -21,6 +21,7 @@ use crate::link::Link;
 ///
 /// Credit goes back to the sender as messages are taken, so a receiver that is not read holds at
 /// most one window ([`Limits::half_window`](crate::Limits::half_window)).
+#[must_use = "dropping it stops the stream, and gives up the call if it is a reply"]
 pub struct Receiver<T, E = NoError> {
     half: Half,
     run: Run,
@@ -157,6 +158,7 @@ impl<T, E> fmt::Debug for Receiver<T, E> {
 }
 
 /// The reply of a method that returns one value: a future of it. Dropping it gives up the call.
+#[must_use = "dropping it gives up the call"]
 pub struct Unary<T, E = NoError> {
     reply: Receiver<T, E>,
     value: Option<T>,

@@ -17,9 +17,10 @@ use crate::transport::BoxFuture;
 /// it. Clones are the same session.
 ///
 /// ```
-/// # async fn method(session: wirestream::Session) {
+/// # async fn method(session: wirestream::Session) -> Result<(), wirestream::SessionClosed> {
 /// let method = session.method().to_owned();
-/// session.on_close(async move || println!("{method} is over"));
+/// session.on_close(async move || println!("{method} is over"))?;
+/// # Ok(())
 /// # }
 /// ```
 #[derive(Clone)]
@@ -121,7 +122,7 @@ impl Session {
     /// panicked. A hook that panics or takes long delays only the hooks behind it.
     ///
     /// # Errors
-    /// If the session is closed; the hook does not run then.
+    /// If the session is closed; the hook does not run then. It is not while its method runs.
     pub fn on_close<F, Fut>(&self, hook: F) -> Result<HookId, SessionClosed>
     where
         F: FnOnce() -> Fut + Send + 'static,

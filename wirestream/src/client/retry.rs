@@ -8,7 +8,7 @@ use std::time::Duration;
 /// from `base` up to `longest`. So clients that lost the same server do not come back all at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// How many attempts follow the first, before the calls are lost. 0: none.
+    /// How many attempts follow the first, before the calls are lost. None by default.
     pub attempts: u32,
     /// The bound of the first pause. 100 ms.
     pub base: Duration,

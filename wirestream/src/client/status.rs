@@ -15,7 +15,8 @@ const KEPT: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Status {
-    /// There is none, and none is being made; why the last one ended, if there was one.
+    /// There is none for new calls, and none is being made; why the last one ended, if there was
+    /// one. Calls may still run on a connection that takes no new ones.
     Disconnected(Option<LostReason>),
     /// One is being made.
     Connecting,

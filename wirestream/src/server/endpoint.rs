@@ -155,11 +155,14 @@ impl<E: Serialize + Send + 'static> IntoFault for E {
 }
 
 /// A failure of which the caller learns no detail. Made by `?` from any error.
+///
+/// The server does not report the detail either: a method that wants it in its own log writes it
+/// there before it returns.
 #[derive(Debug)]
 pub struct Failed(Box<dyn std::error::Error + Send + Sync>);
 
 impl Failed {
-    /// The error behind it, for this side's own log.
+    /// The error behind it.
     pub fn into_inner(self) -> Box<dyn std::error::Error + Send + Sync> {
         self.0
     }
