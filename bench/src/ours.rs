@@ -7,7 +7,7 @@ use wirestream_tokio::{
     Client, ClientConfig, Endpoint, Limits, NoError, Receiver, Server, Session, channel,
 };
 
-use crate::work::{ECHO_SIZE, Meter, OUTSTANDING, Work, block_on};
+use crate::work::{ECHO_SIZE, Meter, OUTSTANDING, Work, block_on, pin};
 
 fn limits() -> Limits {
     Limits { calls: 2_000, ..Limits::default() }
@@ -29,6 +29,7 @@ pub(crate) fn measure(work: Work) -> f64 {
     let (tell, told) = std::sync::mpsc::channel();
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = std::thread::spawn(move || {
+        pin(1);
         block_on(async move {
             let listener = wirestream_tokio::bind("127.0.0.1:0").await.expect("a port");
             tell.send(listener.local_addr().expect("an address")).expect("the client waits");
@@ -40,6 +41,7 @@ pub(crate) fn measure(work: Work) -> f64 {
         });
     });
     let address = told.recv().expect("the server's address");
+    pin(0);
     let rate = block_on(async move {
         let config = ClientConfig { limits: limits(), ..ClientConfig::default() };
         let dialer = wirestream_tokio::Dialer::new(&format!("ws://{address}"));

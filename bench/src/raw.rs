@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::work::{ECHO_SIZE, Meter, OUTSTANDING, Work, block_on};
+use crate::work::{ECHO_SIZE, Meter, OUTSTANDING, Work, block_on, pin};
 
 type Socket = WebSocketStream<TcpStream>;
 
@@ -22,6 +22,7 @@ pub(crate) fn measure(work: Work, batch: bool) -> f64 {
     let (tell, told) = std::sync::mpsc::channel();
     let (stop, stopped) = oneshot::channel::<()>();
     let server = std::thread::spawn(move || {
+        pin(1);
         block_on(async move {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             tell.send(listener.local_addr().expect("an address")).expect("the client waits");
@@ -41,6 +42,7 @@ pub(crate) fn measure(work: Work, batch: bool) -> f64 {
         });
     });
     let address = told.recv().expect("the server's address");
+    pin(0);
     let rate = block_on(async move {
         let stream = TcpStream::connect(address).await.expect("the server");
         stream.set_nodelay(true).expect("TCP");

@@ -41,7 +41,8 @@ pub(crate) fn page(table: &str) -> String {
     format!(
         "# Measurements\n\n\
          Made by `cargo run --release -p wirestream-bench`, which also writes this page. Server and \
-         client are two threads with a single-threaded tokio runtime each, on loopback.\n\n\
+         client are two threads with a single-threaded tokio runtime each, on a processor of their own, on \
+         loopback.\n\n\
          - `raw-flush`: tokio-tungstenite, every message flushed.\n\
          - `raw-batch`: tokio-tungstenite, flushed when it would wait or every 16 KiB. Raw WebSockets \
          carry no streams: for the echoing streams one loop echoes as many messages.\n\

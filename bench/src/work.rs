@@ -2,7 +2,10 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
+
+use core_affinity::CoreId;
 
 const WARM: Duration = Duration::from_millis(100);
 const SPAN: Duration = Duration::from_millis(400);
@@ -108,6 +111,17 @@ impl Meter {
         tokio::time::sleep(SPAN).await;
         let hits = self.0.get() - before;
         hits as f64 / start.elapsed().as_secs_f64()
+    }
+}
+
+/// Which processor a thread keeps to, where there is more than one: server and client each have
+/// one of their own, as on a scheduler's whim they would share one in some runs and not in others.
+pub(crate) fn pin(side: usize) {
+    // Looked up once: a pinned thread, and those that it starts, see no other processor.
+    static CORES: LazyLock<Vec<CoreId>> =
+        LazyLock::new(|| core_affinity::get_core_ids().unwrap_or_default());
+    if let Some(&core) = CORES.get(side) {
+        core_affinity::set_for_current(core);
     }
 }
 
