@@ -20,7 +20,7 @@ use crate::call::{CallTable, InHalf, OutHalf};
 use crate::credit::{ReceiveCredit, SendCredit};
 use crate::limits::Announced;
 use crate::state::{CallEvent, CallState, SenderEvent, Step};
-use crate::wire::{AwayCode, MAJOR};
+use crate::wire::{AwayCode, MAJOR, MAX_TOKEN};
 use crate::{
     CallId, CloseReason, End, Event, Inbound, Limits, LimitsError, Outbound, Outcome, RejectCode,
     Rejection, Time, Token, Violation,
@@ -111,6 +111,8 @@ pub struct Connection {
     /// What all inbound halves together hold.
     receive_credit: ReceiveCredit,
     waiters: VecDeque<Waiter>,
+    /// Those who wait are being looked at: what that ends does not look at them again.
+    beginning: bool,
     /// Blocked for want of room in the outgoing buffer.
     crowd: VecDeque<Outbound>,
     /// Halves with something to transmit, in the order of their turns (R-MSG-6).
@@ -139,9 +141,13 @@ impl Connection {
     /// A connection whose transport is ready to carry packets.
     ///
     /// # Errors
-    /// Limits that do not agree with one another ([`Limits::validate`]).
+    /// Limits that do not agree with one another ([`Limits::validate`]), or a token that is too long
+    /// (R-HELLO-7).
     pub fn new(role: Role, config: Config, now: Time) -> Result<Self, LimitsError> {
         config.limits.validate()?;
+        if config.token.as_ref().is_some_and(|token| token.as_bytes().len() > MAX_TOKEN) {
+            return Err(LimitsError::TokenTooLong);
+        }
         let limits = &config.limits;
         let floor = Announced::FLOOR;
         Ok(Self {
@@ -162,6 +168,7 @@ impl Connection {
                 limits.message.max(limits.request),
             ),
             waiters: VecDeque::new(),
+            beginning: false,
             crowd: VecDeque::new(),
             ring: VecDeque::new(),
             control: VecDeque::new(),
@@ -494,6 +501,13 @@ impl Connection {
     /// Lets those begin who wait for the connection's credit, in order, as far as it goes
     /// (R-CREDIT-7).
     fn begin_waiting(&mut self) {
+        if !core::mem::replace(&mut self.beginning, true) {
+            self.begin_all();
+            self.beginning = false;
+        }
+    }
+
+    fn begin_all(&mut self) {
         let role = self.role;
         let chunk = self.chunk();
         let fault_limit = self.fault_limit();

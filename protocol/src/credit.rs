@@ -36,10 +36,11 @@ impl SendCredit {
         self.available -= i64::from(cost);
     }
 
-    /// What was taken for a message that never reached the wire.
+    /// What was taken for a message that never reached the wire. Never above the window: a peer may
+    /// have granted what it was not sent.
     pub(crate) fn refund(&mut self, cost: u64) {
-        self.available += i64::try_from(cost).unwrap_or(i64::MAX);
-        debug_assert!(self.available <= self.window.into(), "refunded more than was taken");
+        let cost = i64::try_from(cost).unwrap_or(i64::MAX);
+        self.available = self.available.saturating_add(cost).min(self.window.into());
     }
 
     /// R-CREDIT-4.

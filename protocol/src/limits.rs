@@ -82,6 +82,9 @@ pub enum LimitsError {
     /// The connection's window does not hold one largest message and one largest request.
     #[error("the connection window is smaller than the largest message or request")]
     WindowBelowMessage,
+    /// The token of the connection is longer than 4 KiB.
+    #[error("the token is longer than the wire allows")]
+    TokenTooLong,
 }
 
 /// What a peer may rely on before it has read our `Hello` (R-HELLO-6).

@@ -12,3 +12,4 @@ mod e_status;
 mod f_sessions;
 mod k_load;
 mod methods;
+mod robust;

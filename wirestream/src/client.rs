@@ -8,12 +8,12 @@ pub use status::{Status, StatusChanges};
 
 use std::fmt;
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
 use wirestream_protocol::{
-    CloseReason, Config, Connection, Limits, LimitsError, Request, Role, Token,
+    CloseReason, Config, Connection, Limits, LimitsError, Request, Role, Token, wire,
 };
 
 use crate::driver::Driver;
@@ -64,6 +64,8 @@ struct State {
     /// Counts connections, so that one that was given up cannot become the current one.
     attempt: u64,
     listeners: Listeners,
+    /// Connections that take no more calls, and may still have some.
+    retired: Vec<Weak<Link>>,
 }
 
 #[derive(Default)]
@@ -78,13 +80,16 @@ impl Client {
     /// A client that dials with `dial` and runs on `runtime`. Does nothing until the first call.
     ///
     /// # Errors
-    /// Limits that do not agree with one another.
+    /// Limits that do not agree with one another, or a token that is too long.
     pub fn new(
         runtime: Arc<dyn Runtime>,
         dial: Arc<dyn Dial>,
         config: ClientConfig,
     ) -> Result<Self, LimitsError> {
         config.limits.validate()?;
+        if config.token.as_ref().is_some_and(|token| token.as_bytes().len() > wire::MAX_TOKEN) {
+            return Err(LimitsError::TokenTooLong);
+        }
         let shared = Shared { runtime, dial, config, state: Mutex::default() };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -107,14 +112,17 @@ impl Client {
     pub fn disconnect(&self) {
         let lost = LostReason::Closed(CloseReason::Local);
         let mut state = self.shared.state();
+        let retired = std::mem::take(&mut state.retired);
         let phase = std::mem::take(&mut state.phase);
         if matches!(phase, Phase::Idle) {
-            return;
+            drop(state);
+            return close_all(&retired);
         }
         state.attempt += 1;
         let wakers = state.listeners.change(&Status::Disconnected(Some(lost.clone())));
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
+        close_all(&retired);
         match phase {
             Phase::Idle => {}
             Phase::Connected(link) => link.with(|core| core.connection.close()),
@@ -156,8 +164,16 @@ impl Client {
             let mut state = self.shared.state();
             if matches!(&state.phase, Phase::Connected(current) if Arc::ptr_eq(current, &link)) {
                 state.phase = Phase::Idle;
+                state.retired.retain(|link| link.strong_count() > 0);
+                state.retired.push(Arc::downgrade(&link));
             }
         }
+    }
+}
+
+fn close_all(links: &[Weak<Link>]) {
+    for link in links.iter().filter_map(Weak::upgrade) {
+        link.with(|core| core.connection.close());
     }
 }
 
@@ -215,12 +231,15 @@ impl Attempt {
         Some(self.shared.state()).filter(|state| state.attempt == self.number)
     }
 
-    /// Whether a call waits for it.
+    /// Whether a call waits for it. Those that were given up are dropped.
     fn is_wanted(&self) -> bool {
-        self.state().is_some_and(|state| match &state.phase {
-            Phase::Connecting(calls) => calls.iter().any(PendingCall::is_wanted),
-            Phase::Idle | Phase::Connected(_) => false,
-        })
+        let Some(mut state) = self.state() else { return false };
+        let Phase::Connecting(calls) = &mut state.phase else { return false };
+        let given_up: Vec<_> = calls.extract_if(.., |call| !call.is_wanted()).collect();
+        let is_wanted = !calls.is_empty();
+        drop(state);
+        drop(given_up); // what is the user's, outside the lock
+        is_wanted
     }
 
     /// Notes a change. Whether this is the current connection.

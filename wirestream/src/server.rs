@@ -163,7 +163,10 @@ impl Server {
             connections.drain = Some(connections.drain.map_or(drain, |before| before.min(drain)));
             connections.links.values().cloned().collect()
         };
-        links.iter().for_each(|link| link.with(|core| core.shutdown = Some(drain)));
+        let shorter = |before: Option<Duration>| before.map_or(drain, |before| before.min(drain));
+        links.iter().for_each(|link| {
+            link.with(|core| core.shutdown = Some(shorter(core.shutdown)));
+        });
         poll_fn(|cx| {
             let mut connections = self.shared.connections();
             if connections.links.is_empty() {

@@ -293,7 +293,8 @@ pub(super) async fn run(link: Arc<Link>, id: CallId, session: Session, handler: 
                 return Poll::Ready(());
             }
             // A panic was reported by the panic hook, and its reply failed as it was dropped.
-            handler.poll_unpin(cx).map(drop)
+            // What it panicked with may panic when it is dropped.
+            handler.poll_unpin(cx).map(|done| done.map_or_else(std::mem::forget, drop))
         })
         .await;
     }
