@@ -1,4 +1,4 @@
-//! What planted bugs got past the other tests with.
+//! Edges of the rules that nothing else looks at.
 
 mod support;
 
