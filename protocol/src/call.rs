@@ -39,7 +39,7 @@ impl OutHalf {
     pub(crate) fn new(window: u32) -> Self {
         Self {
             state: SenderState::Open,
-            credit: SendCredit::new(window),
+            credit: SendCredit::half(window),
             outbox: Outbox::default(),
             waiting: None,
             fault: None,
@@ -157,6 +157,17 @@ impl InHalf {
         let held = self.inbox.discard() + core::mem::take(&mut self.taken);
         self.credit.release(held);
         held + core::mem::take(&mut self.end_cost)
+    }
+
+    /// What may come on it and be unread.
+    pub(crate) fn window(&self) -> u64 {
+        match self.state {
+            ReceiverState::Open => self.credit.window().into(),
+            ReceiverState::Ended
+            | ReceiverState::Stopped
+            | ReceiverState::Done
+            | ReceiverState::Over => 0,
+        }
     }
 
     /// What of the connection's credit it holds.

@@ -110,6 +110,8 @@ pub struct Connection {
     send_credit: SendCredit,
     /// What all inbound halves together hold.
     receive_credit: ReceiveCredit,
+    /// What may come on all of them and be unread, one by one.
+    windows: u64,
     waiters: VecDeque<Waiter>,
     /// Those who wait are being looked at: what that ends does not look at them again.
     beginning: bool,
@@ -162,11 +164,12 @@ impl Connection {
             peer_minor: 0,
             peer_away: false,
             away: false,
-            send_credit: SendCredit::new(floor.connection_window),
+            send_credit: SendCredit::connection(floor.connection_window),
             receive_credit: ReceiveCredit::connection(
                 limits.connection_window,
                 limits.message.max(limits.request),
             ),
+            windows: 0,
             waiters: VecDeque::new(),
             beginning: false,
             crowd: VecDeque::new(),
@@ -312,6 +315,10 @@ impl Connection {
                 }
             }
         }
+        let incoming = self.calls.iter().flat_map(|call| &call.incoming);
+        if self.windows != incoming.map(InHalf::window).sum::<u64>() {
+            return Err("the windows of the halves are other than was counted");
+        }
         let out: usize =
             self.calls.iter().flat_map(|call| &call.outgoing).map(OutHalf::buffered).sum();
         if out != self.buffered {
@@ -409,7 +416,9 @@ impl Connection {
             Outcome::Rejected(_) | Outcome::Cancelled => false,
         };
         for (place, half) in call.incoming.iter_mut().enumerate() {
+            let window = half.window();
             freed += half.close(end.clone(), keep);
+            self.windows -= window - half.window();
             if !half.announced {
                 half.announced = true;
                 let number = crate::call::half_number(place, role == Role::Client);

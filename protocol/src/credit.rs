@@ -4,17 +4,27 @@
 //! the receiver + owed by the receiver (R-CREDIT-8).
 
 use crate::Violation;
+use crate::limits::WINDOW_CEILING;
 
 /// The sender's side: what it may still send.
 #[derive(Debug)]
 pub(crate) struct SendCredit {
     available: i64,
+    /// What it was at first.
     window: u32,
+    /// Whether grants may lift it above that.
+    grows: bool,
 }
 
 impl SendCredit {
-    pub(crate) fn new(window: u32) -> Self {
-        Self { available: window.into(), window }
+    /// A half's, whose window may grow.
+    pub(crate) fn half(window: u32) -> Self {
+        Self { available: window.into(), window, grows: true }
+    }
+
+    /// A connection's.
+    pub(crate) fn connection(window: u32) -> Self {
+        Self { available: window.into(), window, grows: false }
     }
 
     /// The peer's `Hello` has come, and its window is larger than the floor (R-HELLO-6).
@@ -46,7 +56,8 @@ impl SendCredit {
     /// R-CREDIT-4.
     pub(crate) fn grant(&mut self, amount: u32) -> Result<(), Violation> {
         let available = self.available + i64::from(amount);
-        if amount == 0 || available > self.window.into() {
+        let most = if self.grows { WINDOW_CEILING } else { self.window };
+        if amount == 0 || available > most.into() {
             return Err(Violation::Grant);
         }
         self.available = available;
@@ -58,22 +69,33 @@ impl SendCredit {
 #[derive(Debug)]
 pub(crate) struct ReceiveCredit {
     window: u32,
-    /// A grant is due once this much is owed.
-    threshold: u32,
+    /// What may be held and owed together before a grant is due, whatever is owed.
+    slack: u32,
     held: u64,
     owed: u64,
 }
 
 impl ReceiveCredit {
-    /// A half's: grants come at half a window (R-CREDIT-6).
+    /// A half's.
     pub(crate) fn half(window: u32) -> Self {
-        Self { window, threshold: window / 2, held: 0, owed: 0 }
+        Self { window, slack: u32::MAX, held: 0, owed: 0 }
     }
 
-    /// A connection's: early enough that one largest message or request always gets its turn.
+    /// A connection's: its grants come early enough that one largest message or request gets its
+    /// turn as soon as there is room for it.
     pub(crate) fn connection(window: u32, largest: u32) -> Self {
-        let threshold = (window / 2).min(window.saturating_sub(largest)).max(1);
-        Self { window, threshold, held: 0, owed: 0 }
+        Self { window, slack: window.saturating_sub(largest), held: 0, owed: 0 }
+    }
+
+    /// What the window is now.
+    pub(crate) fn window(&self) -> u32 {
+        self.window
+    }
+
+    /// Makes the window larger; the sender learns it with the next grant (R-CREDIT-9).
+    pub(crate) fn grow(&mut self, by: u32) {
+        self.window += by;
+        self.owed += u64::from(by);
     }
 
     /// What the sender may believe to have, at most.
@@ -94,8 +116,11 @@ impl ReceiveCredit {
         self.owed += cost;
     }
 
+    /// R-CREDIT-6: at half a window; or, while anything is owed, once what the sender may believe
+    /// to have is not enough for the largest message.
     pub(crate) fn is_due(&self) -> bool {
-        self.owed >= self.threshold.into()
+        let crowded = self.owed > 0 && self.held + self.owed > self.slack.into();
+        self.owed >= u64::from(self.window / 2) || crowded
     }
 
     /// The grant to send now (R-CREDIT-6: everything owed in one).

@@ -19,14 +19,18 @@ pub struct Limits {
     pub chunk: u32,
     /// Largest request (method, arguments, metadata, token), in bytes. 64 KiB.
     pub request: u32,
-    /// What one inbound half may have unread, in bytes of credit. 256 KiB.
+    /// What one inbound half may have unread, in bytes of credit. 256 KiB. A half begins with
+    /// less ([`first_half_window`](Self::first_half_window)), and has more once that is used
+    /// up, as far as all halves together leave room (R-CREDIT-9).
     pub half_window: u32,
     /// What all inbound halves together may have unread, in bytes of credit. 2 MiB. At least one
     /// largest message and one largest request, so that what has begun can always end.
     ///
-    /// While unread messages fill it, nothing more comes in on any half: an application that opens
-    /// many calls and reads them one after the other makes it at least the sum of what it leaves
-    /// unread.
+    /// While unread messages fill it, nothing more comes in on any half. The first ones that nobody
+    /// reads may use up three quarters of it, as far as they have that much to say; of the rest
+    /// each later one has its first window, by default 32 of 16 KiB. Each may go beyond its window
+    /// by one message: an application that leaves large messages unread on many halves, or many
+    /// halves unread, makes the window larger.
     pub connection_window: u32,
     /// Calls at a time. 100. A call counts until it is released.
     pub calls: u32,
@@ -91,6 +95,8 @@ pub enum LimitsError {
 pub(crate) const FLOOR: u32 = 4 * 1024;
 /// The same, for the connection's window.
 pub(crate) const CONNECTION_FLOOR: u32 = 16 * 1024;
+/// What a half begins with, where that is no more than a quarter of the connection's window.
+const FIRST_HALF_WINDOW: u32 = 16 * 1024;
 /// The largest `chunk` and `request` (R-HELLO-5), so that a packet has a largest size.
 pub(crate) const FRAME_CEILING: u32 = 64 * 1024;
 /// The largest window and message: far below 2^53, and sums of them fit an `i64`.
@@ -108,6 +114,9 @@ impl Limits {
     pub fn validate(&self) -> Result<(), LimitsError> {
         if self.outbound == 0 {
             return Err(LimitsError::BelowFloor("outbound")); // nothing could be sent
+        }
+        if self.half_window > WINDOW_CEILING {
+            return Err(LimitsError::AboveCeiling("half_window")); // what is announced may be less
         }
         self.announced().validate()
     }
@@ -133,12 +142,33 @@ impl Limits {
         inbound + outbound + packets + size(self.calls) * call + CONNECTION_BYTES
     }
 
+    /// What each half begins with, in bytes of credit: 16 KiB, or a quarter of a small connection's
+    /// window, or a 128th part of a large one's; and no more than `half_window`. See R-CREDIT-9.
+    ///
+    /// ```
+    /// # use wirestream_protocol::Limits;
+    /// assert_eq!(Limits::default().first_half_window(), 16 * 1024);
+    /// ```
+    pub fn first_half_window(&self) -> u32 {
+        let share = self.connection_window / 4;
+        self.half_window.min((self.connection_window / 128).max(share.min(FIRST_HALF_WINDOW)))
+    }
+
+    /// How much larger a half's window becomes when it is used up, where that much of the
+    /// connection's is `taken`: it doubles, within half of what is free of three quarters of the
+    /// connection's (R-CREDIT-9).
+    pub(crate) fn growth(&self, window: u32, taken: u64) -> u32 {
+        let free = (u64::from(self.connection_window) / 4 * 3).saturating_sub(taken) / 2;
+        let wanted = self.half_window.saturating_sub(window).min(window);
+        wanted.min(u32::try_from(free).unwrap_or(u32::MAX))
+    }
+
     pub(crate) fn announced(&self) -> Announced {
         Announced {
             message: self.message,
             chunk: self.chunk,
             request: self.request,
-            half_window: self.half_window,
+            half_window: self.first_half_window(),
             connection_window: self.connection_window,
             calls: self.calls,
             parameters: self.parameters,

@@ -69,7 +69,7 @@ fn a_rejection_with_messages_in_flight_costs_nothing() {
         let id = pair.client.open(&request(1)).expect("the last one is over");
         let out = pair.client.outbound(id, 1);
         for _ in 0..3 {
-            pair.client.send(out, &[1; 4_000]).expect("there is credit");
+            pair.client.send(out, &[1; 1_300]).expect("there is credit");
         }
         pair.client.finish(out, Err(Fault::App(Bytes::from_static(&[1; 900])))).expect("open");
         pair.drive();
@@ -371,7 +371,7 @@ fn the_end_of_the_reply_ends_the_call_behind_every_message() {
         let (out, reply) = (pair.client.outbound(here, 1), pair.client.inbound(here, 0));
         pair.client.send(out, b"unread").expect("there is credit");
         pair.drive();
-        pair.server.send(answer, &[9; 40_000]).expect("there is credit");
+        pair.server.send(answer, &[9; 16_000]).expect("there is credit");
         pair.server.send(answer, b"last").expect("there is credit");
         let end = fault.clone().map_or(Ok(()), Err);
         pair.server.finish(answer, end.clone()).expect("it is not ended");
@@ -380,7 +380,7 @@ fn the_end_of_the_reply_ends_the_call_behind_every_message() {
         pair.drive();
         assert_eq!(pair.server.recv(asked), Some(Received::End(End::CallOver)));
         assert_eq!(pair.client.send(out, b"more"), Err(SendError::CallOver));
-        assert_eq!(pair.client.recv(reply), Some(Received::Message(vec![9; 40_000].into())));
+        assert_eq!(pair.client.recv(reply), Some(Received::Message(vec![9; 16_000].into())));
         assert_eq!(pair.client.recv(reply), received(b"last"));
         let end = fault.map_or(End::Finished, End::Fault);
         assert_eq!(pair.client.recv(reply), Some(Received::End(end)));

@@ -381,6 +381,11 @@ fn limits_that_do_not_agree_are_refused() {
     let config = Config { limits: window, token: None };
     let refused = Connection::new(Role::Client, config, Time::ZERO).err();
     assert_eq!(refused, Some(LimitsError::WindowBelowMessage));
+    let large = Limits { half_window: (1 << 30) + 1, ..Limits::default() };
+    assert_eq!(large.validate(), Err(LimitsError::AboveCeiling("half_window")));
+    assert_eq!(Limits { half_window: 1 << 30, ..Limits::default() }.validate(), Ok(()));
+    let small = Limits { half_window: 4_095, ..Limits::default() };
+    assert_eq!(small.validate(), Err(LimitsError::BelowFloor("half_window")));
     let outbound = Limits { outbound: 0, ..Limits::default() };
     assert_eq!(outbound.validate(), Err(LimitsError::BelowFloor("outbound")));
     assert_eq!(Limits { outbound: 1, ..Limits::default() }.validate(), Ok(()));

@@ -360,8 +360,8 @@ fn pending_facts_coalesce() {
         messages += 1;
         pair.drive();
     }
-    let window = 256 * 1024u32;
-    assert_eq!(messages, window.div_ceil(100));
+    let limits = Limits::default();
+    assert_eq!(messages, limits.half_window.div_ceil(100));
     assert_eq!(pair.server.events(), [Event::Readable(asked)], "one event for all of them");
     while let Some(Received::Message(_)) = pair.server.recv(asked) {}
     let grants = pair.server.transmit(now);
@@ -386,7 +386,7 @@ fn a_large_message_is_not_starved_by_small_ones() {
     pair.drive();
     let outs = [1, 2, 3].map(|half| pair.client.outbound(id, half));
     let asked = [1, 2, 3].map(|half| pair.server.inbound(there, half));
-    pair.client.send(outs[0], &[1; 10_000]).expect("there is credit");
+    pair.client.send(outs[0], &[1; 1_500]).expect("there is credit");
     let large = vec![2; window as usize];
     pair.client.send(outs[1], large.as_slice()).expect("the half has credit: it waits");
     let mut small_before_large = 0;

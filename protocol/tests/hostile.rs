@@ -11,7 +11,7 @@ fn hello(l: &Limits) -> Frame<'static> {
             message: l.message,
             chunk: l.chunk,
             request: l.request,
-            half_window: l.half_window,
+            half_window: l.first_half_window(),
             connection_window: l.connection_window,
             calls: l.calls,
             parameters: l.parameters,

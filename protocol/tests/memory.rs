@@ -171,7 +171,7 @@ fn announced(limits: &Limits) -> Announced {
         message: limits.message,
         chunk: limits.chunk,
         request: limits.request,
-        half_window: limits.half_window,
+        half_window: limits.first_half_window(),
         connection_window: limits.connection_window,
         calls: limits.calls,
         parameters: limits.parameters,
@@ -235,7 +235,7 @@ fn fill(measured: &mut Measured, calls: &[CallId], sizes: &[usize], to_a_packet:
     let mut sent = 0;
     for half in halves(measured, calls) {
         let (call, number) = wire(half);
-        let mut left = i64::from(limits.half_window);
+        let mut left = i64::from(limits.first_half_window());
         let mut room = measured.room();
         let mut frames = Vec::new();
         for &size in sizes.iter().cycle() {
@@ -336,7 +336,7 @@ fn what_was_read_is_freed_while_its_half_lives() {
             for &half in &all {
                 let (call, half_number) = wire(half);
                 let frame = |payload| Frame::Message { call, half: half_number, payload };
-                let mut left = limits.half_window.min(65_536);
+                let mut left = limits.first_half_window().min(65_536);
                 for &size in sizes.iter().cycle() {
                     let Some(rest) = left.checked_sub(cost(size)) else { break };
                     left = rest;

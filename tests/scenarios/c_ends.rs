@@ -695,7 +695,7 @@ async fn c12_calls_opened_at_once_are_read_one_after_another(net: Net) {
     let server = server_with(|example| example.stream("watched", count)).build().unwrap();
     let rig = Rig::start(net, server).await;
     let client = lasting(&rig);
-    let lengths = 1_000..1_010_u64;
+    let lengths = 5_000..5_010_u64; // charged 320 KB each
     let count = |n| client.call("Example.watched").arguments(&(n,)).stream::<u64>();
     let replies: Vec<_> = lengths.clone().map(count).collect();
     watch.until_begun(replies.len()).await;

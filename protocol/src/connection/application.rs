@@ -61,7 +61,8 @@ impl Connection {
         }
         let opening = self.encode_request(wire_id, request)?;
         let half_window = self.peer_or_floor().half_window;
-        let own_window = self.config.limits.half_window;
+        let own_window = self.config.limits.first_half_window();
+        self.windows += u64::from(own_window);
         self.last_call = wire_id;
         let id = self.calls.insert(wire_id, |id| CallRecord {
             id,
@@ -272,7 +273,9 @@ impl Connection {
         let Some(call) = self.calls.get_mut(id.call) else { return };
         let Some(half) = call.in_half(role, id.half) else { return };
         let Step::To(state) = half.state.step(ReceiverEvent::Stop) else { return };
+        let window = half.window();
         half.state = state;
+        self.windows -= window - half.window();
         let freed = half.discard();
         self.receive_credit.release(freed);
         if role == Role::Client {
@@ -400,7 +403,11 @@ impl Call<'_> {
         let call = self.answerable()?;
         let Step::To(state) = call.state.step(CallEvent::Accept) else { return Err(AnswerError) };
         call.state = state;
+        let halves = u8::try_from(call.incoming.len()).unwrap_or(u8::MAX);
         self.connection.control.push_back(Control::Accept(self.id));
+        for half in 1..=halves {
+            self.connection.grow(Inbound { call: self.id, half });
+        }
         Ok(())
     }
 

@@ -3,7 +3,7 @@ use bytes::Bytes;
 use super::{Connection, Control, Role};
 use crate::call::{CallRecord, InHalf};
 use crate::inbox::Inbox;
-use crate::state::{CallEvent, CallState, ReceiverEvent, SenderEvent, Step};
+use crate::state::{CallEvent, CallState, ReceiverEvent, ReceiverState, SenderEvent, Step};
 use crate::wire::{
     AwayCode, FaultCode, Frame, Hello, MAX_PACKET, Open, RawFrame, RawFrames, cost, kind,
 };
@@ -150,7 +150,8 @@ impl Connection {
             arguments: payload_bytes(packet, open.arguments),
         };
         let peer_window = self.peer_or_floor().half_window;
-        let own_window = self.config.limits.half_window;
+        let own_window = self.config.limits.first_half_window();
+        self.windows += u64::from(own_window) * u64::from(open.parameters);
         let id = self.calls.insert(open.call, |id| CallRecord {
             id,
             state: CallState::Pending,
@@ -265,7 +266,33 @@ impl Connection {
             half.announced = true;
             self.events.push_back(Event::Readable(id));
         }
+        self.grow(id);
         outcome
+    }
+
+    /// Grows the window of a half that has used up half of it, as far as there is room
+    /// (R-CREDIT-9).
+    pub(super) fn grow(&mut self, id: Inbound) {
+        let Some(call) = self.calls.get_mut(id.call) else { return };
+        if call.state != CallState::Active {
+            return; // R-CALL-3: nothing is granted before the answer
+        }
+        let Some(half) = call.in_half(self.role, id.half) else { return };
+        let window = half.credit.window();
+        if half.state != ReceiverState::Open || half.credit.available() > i64::from(window / 2) {
+            return;
+        }
+        let taken = self.windows.max(self.receive_credit.held());
+        let growth = self.config.limits.growth(window, taken);
+        if growth == 0 {
+            return;
+        }
+        half.credit.grow(growth);
+        self.windows += u64::from(growth);
+        if !half.granting {
+            half.granting = true;
+            self.control.push_back(Control::Credit(id));
+        }
     }
 
     fn begin(&mut self, call: u32, number: u8, total: u32, chunk: &[u8]) -> Result<(), Violation> {
@@ -278,7 +305,7 @@ impl Connection {
             return Err(Violation::ChunkOrder); // R-MSG-3
         }
         let price = cost(total as usize);
-        let Some((_, half, credit)) = self.receiving(call, number)? else {
+        let Some((id, half, credit)) = self.receiving(call, number)? else {
             return self.drop_late(price);
         };
         match half.state.step(ReceiverEvent::Message) {
@@ -289,6 +316,7 @@ impl Connection {
                 half.inbox.begin(total, chunk)?;
                 half.credit.charge(price);
                 credit.charge(price);
+                self.grow(id);
                 Ok(())
             }
         }
@@ -341,6 +369,7 @@ impl Connection {
             self.receive_credit.release(price.into()); // R-CALL-2
             return Ok(());
         };
+        let window = half.window();
         match half.state.step(ReceiverEvent::End) {
             Step::Illegal => return Err(Violation::AfterEnd), // R-HALF-2
             Step::Late => {
@@ -354,15 +383,17 @@ impl Connection {
             End::Fault(_) => Outcome::Failed,
             End::Finished | End::Rejected(_) | End::CallOver | End::Lost(_) => Outcome::Finished,
         };
+        let closed = window - half.window();
         half.end = Some(end);
         half.end_cost = price.into();
-        if half.state == crate::state::ReceiverState::Done {
+        if half.state == ReceiverState::Done {
             half.end_cost = 0;
             credit.release(price.into()); // R-HALF-4
         } else if !half.announced {
             half.announced = true;
             self.events.push_back(Event::Readable(id));
         }
+        self.windows -= closed;
         if self.role == Role::Client {
             self.end_call(id.call, CallEvent::ReplyEnd, outcome); // R-CALL-4
         }

@@ -142,7 +142,7 @@ impl Connection {
         let half = self.calls.get_mut(id.call).and_then(|call| call.in_half(role, id.half));
         let Some(half) = half else { return };
         half.granting = false;
-        if half.state == ReceiverState::Open && half.credit.is_due() {
+        if half.state == ReceiverState::Open && half.credit.owed() > 0 {
             let amount = half.credit.take_grant();
             let grant = Frame::Credit { call: id.call.wire, half: id.half, amount };
             grant.encode(&mut self.packet); // R-CREDIT-6

@@ -386,7 +386,7 @@ pub(crate) fn announced(limits: &Limits) -> Announced {
         message: limits.message,
         chunk: limits.chunk,
         request: limits.request,
-        half_window: limits.half_window,
+        half_window: limits.first_half_window(),
         connection_window: limits.connection_window,
         calls: limits.calls,
         parameters: limits.parameters,
