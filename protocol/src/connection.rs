@@ -20,7 +20,7 @@ use crate::call::{CallTable, InHalf, OutHalf};
 use crate::credit::{ReceiveCredit, SendCredit};
 use crate::limits::Announced;
 use crate::state::{CallEvent, CallState, SenderEvent, Step};
-use crate::wire::{AwayCode, MAJOR, MAX_TOKEN};
+use crate::wire::{AwayCode, MAJOR};
 use crate::{
     CallId, CloseReason, End, Event, Inbound, Limits, LimitsError, Outbound, Outcome, RejectCode,
     Rejection, Time, Token, Violation,
@@ -129,6 +129,7 @@ pub struct Connection {
     buffered: usize,
 
     hello_owed: bool,
+    token_owed: bool,
     ping_owed: bool,
     pong_owed: bool,
     away_owed: bool,
@@ -147,9 +148,7 @@ impl Connection {
     /// (R-HELLO-7).
     pub fn new(role: Role, config: Config, now: Time) -> Result<Self, LimitsError> {
         config.limits.validate()?;
-        if config.token.as_ref().is_some_and(|token| token.as_bytes().len() > MAX_TOKEN) {
-            return Err(LimitsError::TokenTooLong);
-        }
+        config.token.as_ref().map_or(Ok(()), Token::validate)?;
         let limits = &config.limits;
         let floor = Announced::FLOOR;
         Ok(Self {
@@ -179,6 +178,7 @@ impl Connection {
             sweep_at: KEPT_ENTRIES,
             buffered: 0,
             hello_owed: true,
+            token_owed: false,
             ping_owed: false,
             pong_owed: false,
             away_owed: false,
@@ -211,7 +211,7 @@ impl Connection {
         self.peer.map(|_| self.peer_minor.min(crate::wire::MINOR))
     }
 
-    /// The token that came with the peer's `Hello`.
+    /// The token that the peer gave last for requests that have none of their own (R-TOKEN-1).
     pub fn peer_token(&self) -> Option<&Token> {
         self.peer_token.as_ref()
     }

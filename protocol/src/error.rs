@@ -44,6 +44,9 @@ pub enum Violation {
     /// R-OPEN-2
     #[error("a server tried to open a call, or a client to answer one")]
     WrongRole,
+    /// R-TOKEN-2
+    #[error("a server sent a token")]
+    TokenFromServer,
     /// R-OPEN-3
     #[error("a request is larger than announced")]
     RequestTooLarge,
@@ -96,6 +99,7 @@ impl Violation {
             Self::HelloLimits => "R-HELLO-5",
             Self::CallOrder => "R-OPEN-1",
             Self::WrongRole => "R-OPEN-2",
+            Self::TokenFromServer => "R-TOKEN-2",
             Self::RequestTooLarge => "R-OPEN-3",
             Self::UnknownCall => "R-CALL-1",
             Self::AnswerOrder => "R-CALL-3",

@@ -4,8 +4,12 @@ use core::fmt;
 
 use bytes::Bytes;
 
-/// A secret that says who the caller is. `Debug` shows nothing of it.
-#[derive(Clone, PartialEq, Eq, Hash)]
+use crate::LimitsError;
+use crate::wire::MAX_TOKEN;
+
+/// A secret that says who the caller is. `Debug` shows nothing of it. One of no bytes stands for no
+/// token (R-HELLO-7).
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Token(Bytes);
 
 impl Token {
@@ -16,6 +20,24 @@ impl Token {
 
     pub(crate) fn copy_from(bytes: &[u8]) -> Self {
         Self(Bytes::copy_from_slice(bytes))
+    }
+
+    /// Stands for no token: what it is given for goes without any.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Whether it stands for no token.
+    pub fn is_none(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Checks that it may travel.
+    ///
+    /// # Errors
+    /// It is longer than 4 KiB (R-HELLO-7).
+    pub fn validate(&self) -> Result<(), LimitsError> {
+        if self.0.len() > MAX_TOKEN { Err(LimitsError::TokenTooLong) } else { Ok(()) }
     }
 
     /// The secret itself.
@@ -39,7 +61,8 @@ pub struct Request {
     pub parameters: u8,
     /// The fingerprint of the contract that the caller was built with.
     pub fingerprint: Option<[u8; 8]>,
-    /// A token for this call alone.
+    /// A token for this call alone. A caller leaves it away to use the connection's, or gives
+    /// [`Token::none`] to go without. A callee finds the one that is in force (R-TOKEN-1).
     pub token: Option<Token>,
     /// Notes beside the arguments, as headers are; at most 64 entries.
     pub metadata: Vec<(String, Bytes)>,

@@ -61,8 +61,9 @@ pub(crate) mod kind {
     pub(crate) const PING: u8 = 0x0c;
     pub(crate) const PONG: u8 = 0x0d;
     pub(crate) const GO_AWAY: u8 = 0x0e;
+    pub(crate) const TOKEN: u8 = 0x0f;
     /// Kinds from here to `LAST_SKIPPED` belong to later minor versions (R-FRAME-4).
-    pub(crate) const FIRST_SKIPPED: u8 = 0x0f;
+    pub(crate) const FIRST_SKIPPED: u8 = 0x10;
     pub(crate) const LAST_SKIPPED: u8 = 0x7f;
 }
 
@@ -125,6 +126,9 @@ pub enum Frame<'a> {
     GoAway {
         code: AwayCode,
         detail: Box<str>,
+    },
+    Token {
+        token: Token,
     },
     /// A kind of a later minor version, skipped (R-FRAME-4).
     Unknown {

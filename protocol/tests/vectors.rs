@@ -21,7 +21,7 @@ const CONNECTIONS: &str = include_str!("../../spec/vectors/connections.json");
 #[test]
 fn frames_mean_what_the_vectors_say() {
     let cases: Vec<FrameCase> = read(FRAMES);
-    assert_eq!(cases.len(), 89);
+    assert_eq!(cases.len(), 92);
     for case in cases {
         let packet = hex(&case.hex);
         let decoded: Vec<_> = frames(&packet).collect();
@@ -39,7 +39,7 @@ fn frames_mean_what_the_vectors_say() {
 #[test]
 fn bad_frames_break_the_rule_that_the_vectors_name() {
     let cases: Vec<BadFrameCase> = read(BAD_FRAMES);
-    assert_eq!(cases.len(), 73);
+    assert_eq!(cases.len(), 76);
     for case in cases {
         let packet = hex(&case.hex);
         let violation = frames(&packet).find_map(Result::err);
@@ -52,7 +52,7 @@ fn bad_frames_break_the_rule_that_the_vectors_name() {
 #[test]
 fn connections_go_as_the_vectors_say() {
     let cases: Vec<ConnectionCase> = read(CONNECTIONS);
-    assert_eq!(cases.len(), 200);
+    assert_eq!(cases.len(), 203);
     for case in cases {
         assert!(!case.rules.is_empty(), "{}", case.name);
         let mut run = Run::new(&case);
@@ -71,7 +71,7 @@ fn connections_go_as_the_vectors_say() {
 fn the_examples_of_the_specification_decode() {
     let pages = [include_str!("../../spec/wire.md"), include_str!("../../spec/implementing.md")];
     let examples: Vec<_> = pages.iter().flat_map(|page| page.split("```hex\n").skip(1)).collect();
-    assert_eq!(examples.len(), 9);
+    assert_eq!(examples.len(), 10);
     for example in examples {
         let lines = example.split("```").next().unwrap().lines();
         let digits = lines.filter_map(|line| line.split("  ").next());
@@ -166,6 +166,9 @@ enum FrameFields {
     GoAway {
         code: String,
         detail: String,
+    },
+    Token {
+        token: String,
     },
     Unknown {
         number: u8,
@@ -274,6 +277,7 @@ impl FrameFields {
                 };
                 look(&Frame::GoAway { code, detail: (&**detail).into() });
             }
+            Self::Token { token } => look(&Frame::Token { token: Token::new(hex(token)) }),
             &Self::Unknown { number } => look(&Frame::Unknown { kind: number }),
         }
     }
@@ -341,7 +345,8 @@ enum Step {
     Shutdown { seconds: u64 },
     Open { method: String, parameters: u8, arguments: String },
     OpenRefused { error: String },
-    TakeRequest { call: u32 },
+    TakeRequest { call: u32, token: Option<String> },
+    SetToken(String),
     Accept { call: u32 },
     Reject { call: u32, code: String, detail: String },
     AnswerTooLate { call: u32 },
@@ -439,10 +444,15 @@ impl Run {
                 let refusal = self.connection.open(&Request::default()).unwrap_err();
                 assert_eq!((refusal, &**error), (OpenError::GoingAway, "going-away"), "{place}");
             }
-            &Step::TakeRequest { call } => {
-                let id = self.call(call);
+            Step::TakeRequest { call, token } => {
+                let id = self.call(*call);
                 let request = self.connection.call(id).unwrap().take_request();
-                assert!(request.is_some(), "{}", self.place);
+                let found = request.expect("the call has a request").token;
+                let expected = token.as_ref().map(|token| Token::new(hex(token)));
+                assert_eq!(found, expected, "{}", self.place);
+            }
+            Step::SetToken(token) => {
+                self.connection.set_token(Token::new(hex(token))).unwrap();
             }
             &Step::Accept { call } => {
                 let id = self.call(call);

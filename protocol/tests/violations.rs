@@ -488,6 +488,7 @@ fn violations_name_their_rules() {
         V::CallOrder,
         V::WrongRole,
         V::RequestTooLarge,
+        V::TokenFromServer,
         V::UnknownCall,
         V::AnswerOrder,
         V::WrongHalf,

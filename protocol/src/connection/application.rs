@@ -11,8 +11,8 @@ use crate::state::{
 };
 use crate::wire::{self, Frame, MAX_TEXT, MAX_TOKEN, cost};
 use crate::{
-    AnswerError, CallId, End, Fault, Inbound, OpenError, Outbound, Outcome, Payload, RejectCode,
-    Rejection, Request, Run, SendError,
+    AnswerError, CallId, End, Fault, Inbound, LimitsError, OpenError, Outbound, Outcome, Payload,
+    RejectCode, Rejection, Request, Run, SendError, Token,
 };
 
 /// What [`Connection::recv`] found.
@@ -78,6 +78,19 @@ impl Connection {
         self.waiters.push_back(Waiter::Open(id));
         self.begin_waiting();
         Ok(id)
+    }
+
+    /// Replaces the connection's token: from now on it is for requests without one of their own,
+    /// also for those that are open and not on the wire yet (R-TOKEN-1). [`Token::none`] takes it
+    /// away. A server's goes nowhere.
+    ///
+    /// # Errors
+    /// The token is too long; the one before stays in force.
+    pub fn set_token(&mut self, token: Token) -> Result<(), LimitsError> {
+        token.validate()?;
+        self.token_owed = self.role == Role::Client && !self.hello_owed && self.closed.is_none();
+        self.config.token = Some(token);
+        Ok(())
     }
 
     fn encode_request(&self, call: u32, request: &Request) -> Result<Opening, OpenError> {

@@ -87,6 +87,11 @@ impl Connection {
                 self.told_to_go(code, &detail);
                 Ok(())
             }
+            Frame::Token { .. } if self.role == Role::Client => Err(Violation::TokenFromServer),
+            Frame::Token { token } => {
+                self.peer_token = Some(token).filter(|token| !token.is_none()); // R-TOKEN-1
+                Ok(())
+            }
         }
     }
 
@@ -105,7 +110,7 @@ impl Connection {
         self.deadlines.hello_came();
         self.peer = Some(limits);
         self.peer_minor = minor;
-        self.peer_token = token;
+        self.peer_token = token.filter(|token| !token.is_none());
         self.send_credit.raise(limits.connection_window);
         let role = self.role;
         for id in self.calls.ids() {
@@ -141,7 +146,10 @@ impl Connection {
             method: open.method.into(),
             parameters: open.parameters,
             fingerprint: open.fingerprint,
-            token: open.token.clone(),
+            token: match &open.token {
+                Some(own) => Some(own.clone()).filter(|token| !token.is_none()),
+                None => self.peer_token.clone(), // R-TOKEN-1
+            },
             metadata: open
                 .metadata
                 .iter()

@@ -57,6 +57,7 @@ impl Connection {
             return self.farewell.is_some();
         }
         self.hello_owed
+            || self.token_owed
             || self.ping_owed
             || self.pong_owed
             || self.away_owed
@@ -88,6 +89,10 @@ impl Connection {
     fn facts(&mut self) {
         if core::mem::take(&mut self.hello_owed) {
             self.own_hello().encode(&mut self.packet); // R-HELLO-1
+        }
+        if core::mem::take(&mut self.token_owed) {
+            let token = self.config.token.clone().unwrap_or_default();
+            Frame::Token { token }.encode(&mut self.packet); // R-TOKEN-1
         }
         if core::mem::take(&mut self.away_owed) {
             let away = Frame::GoAway { code: AwayCode::Shutdown, detail: "".into() };

@@ -86,12 +86,12 @@ impl<'a> Reader<'a> {
     }
 
     /// R-HELLO-7.
-    fn token(&mut self) -> Result<Option<Token>, Violation> {
-        let token = self.option(Self::bytes)?;
-        if token.is_some_and(|token| token.len() > MAX_TOKEN) {
+    fn token(&mut self) -> Result<Token, Violation> {
+        let token = self.bytes()?;
+        if token.len() > MAX_TOKEN {
             return Err(Violation::FrameMalformed);
         }
-        Ok(token.map(Token::copy_from))
+        Ok(Token::copy_from(token))
     }
 
     /// R-FRAME-3: nothing may trail.
@@ -195,6 +195,7 @@ impl<'a> RawFrame<'a> {
                 code: AwayCode::from_number(reader.varint()?),
                 detail: reader.text()?.into(),
             },
+            kind::TOKEN => Frame::Token { token: reader.token()? },
             kind::FIRST_SKIPPED..=kind::LAST_SKIPPED => {
                 return Ok(Frame::Unknown { kind: self.kind }); // R-FRAME-4
             }
@@ -220,7 +221,7 @@ fn hello(mut reader: Reader<'_>) -> Result<Hello, Violation> {
         calls: reader.u32()?,
         parameters: reader.u8()?,
     };
-    let token = reader.token()?;
+    let token = reader.option(Reader::token)?;
     for _ in 0..reader.varint()? {
         // R-HELLO-8: extensions that are not known are read over.
         reader.varint()?;
@@ -238,7 +239,7 @@ fn open(mut reader: Reader<'_>) -> Result<Open<'_>, Violation> {
         let bytes = reader.take(8)?;
         <[u8; 8]>::try_from(bytes).map_err(|_| Violation::FrameMalformed)
     })?;
-    let token = reader.token()?;
+    let token = reader.option(Reader::token)?;
     let entries = reader.varint()?;
     if entries > MAX_METADATA as u64 {
         return Err(Violation::FrameMalformed); // R-OPEN-9

@@ -126,6 +126,7 @@ impl Frame<'_> {
             Self::Ping => kind::PING,
             Self::Pong => kind::PONG,
             Self::GoAway { .. } => kind::GO_AWAY,
+            Self::Token { .. } => kind::TOKEN,
             Self::Unknown { kind } => *kind,
         }
     }
@@ -159,6 +160,7 @@ impl Frame<'_> {
                 put_half(out, *call, *half);
                 out.varint((*amount).into());
             }
+            Self::Token { token } => out.bytes(token.as_bytes()),
             Self::Ping | Self::Pong | Self::Unknown { .. } => {}
             Self::GoAway { code, detail } => {
                 out.varint(code.number().into());

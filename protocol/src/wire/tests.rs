@@ -137,6 +137,7 @@ fn any_frame() -> impl Strategy<Value = Owned> {
             code: AwayCode::from_number(code),
             detail: detail.into(),
         }),
+        bytes().prop_map(|token| Frame::Token { token: Token::new(token) }),
         (kind::FIRST_SKIPPED..=kind::LAST_SKIPPED).prop_map(|kind| Frame::Unknown { kind }),
     ];
     prop_oneof![
@@ -313,6 +314,7 @@ fn check_canonical(packet: &[u8]) -> Result<(), TestCaseError> {
         | Frame::Close { .. }
         | Frame::Stop { .. }
         | Frame::Credit { .. }
+        | Frame::Token { .. }
         | Frame::Ping
         | Frame::Pong => false,
     });
@@ -402,6 +404,7 @@ fn postcard_body(frame: &Frame<'_>) -> Vec<u8> {
         Frame::Credit { call, half, amount } => fields(&(call, wide(*half), amount), &[]),
         Frame::Ping | Frame::Pong | Frame::Unknown { .. } => vec![],
         Frame::GoAway { code, detail } => fields(&(wide(code.number()), &**detail), &[]),
+        Frame::Token { token } => fields(&token.as_bytes(), &[]),
     }
 }
 
@@ -440,7 +443,10 @@ fn all_256_kinds_are_known_skipped_or_refused() {
         let packet = [kind, 0];
         let found = frames(&packet).next();
         match kind {
-            kind::HELLO..=kind::CLOSE | kind::ERROR..=kind::CREDIT | kind::GO_AWAY => {
+            kind::HELLO..=kind::CLOSE
+            | kind::ERROR..=kind::CREDIT
+            | kind::GO_AWAY
+            | kind::TOKEN => {
                 assert_eq!(found, Some(Err(Violation::FrameMalformed)), "{kind}");
             }
             kind::PING => assert_eq!(found, Some(Ok(Frame::Ping))),
