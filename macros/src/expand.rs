@@ -7,12 +7,13 @@ use syn::{
 };
 
 use crate::method::{Input, InputKind, Method, StreamType};
-use crate::options::{Marks, Options};
+use crate::options::{Access, Marks, Options};
 
 pub(crate) struct Endpoint<'a> {
     item: &'a ItemTrait,
     methods: &'a [Method],
     krate: &'a Path,
+    access: Option<&'a Access>,
     name: LitStr,
     client: Ident,
     server: Ident,
@@ -27,6 +28,7 @@ impl<'a> Endpoint<'a> {
             item,
             methods,
             krate: &options.krate,
+            access: options.access.as_ref(),
             name: name.unwrap_or_else(|| LitStr::new(&ident.to_string(), ident.span())),
             client: format_ident!("{ident}Client"),
             server: format_ident!("{ident}Server"),
@@ -167,6 +169,10 @@ impl<'a> Endpoint<'a> {
                 true => (quote!(Receiver), quote!(stream_with_error)),
                 false => (quote!(Unary), quote!(unary_with_error)),
             };
+            let anonymous = match self.access(method) {
+                Some(Access::Anonymous) => quote!(.anonymous()),
+                Some(Access::Public | Access::Login | Access::Scopes(_)) | None => quote!(),
+            };
             let full_name = format!("{}.{}", self.name.value(), plain(ident));
             quote! {
                 #(#cfgs)*
@@ -178,6 +184,7 @@ impl<'a> Endpoint<'a> {
                         .contract(#contract::#ident())
                         .arguments(&(#(#arguments,)*))
                         #(#parameters)*
+                        #anonymous
                         .#last()
                 }
             }
@@ -292,6 +299,12 @@ impl<'a> Endpoint<'a> {
             (false, true) => quote!(reply_value),
             (false, false) => quote!(reply_item),
         };
+        let access = self.access(method).map(|access| match access {
+            Access::Public => quote!(.access(#krate::Access::Public)),
+            Access::Anonymous => quote!(.access(#krate::Access::Anonymous)),
+            Access::Login => quote!(.access(#krate::Access::Login)),
+            Access::Scopes(scopes) => quote!(.access(#krate::Access::scopes([#(#scopes),*]))),
+        });
         let added = quote! {
             #endpoint.method(#name, {
                 let #service = ::std::sync::Arc::clone(&#service);
@@ -312,6 +325,7 @@ impl<'a> Endpoint<'a> {
                 }
             })
             .contract(#contract::#ident())
+            #access
         };
         if !method.marks.optional {
             return quote!(#(#cfgs)* let #endpoint = #added;);
@@ -332,6 +346,11 @@ impl<'a> Endpoint<'a> {
                 #added
             };
         }
+    }
+
+    /// Whom a method is for, if anybody said.
+    fn access<'t>(&'t self, method: &'t Method) -> Option<&'t Access> {
+        method.marks.access.as_ref().or(self.access)
     }
 
     fn stream<'t>(&self, stream: &'t StreamType) -> (&'t Type, TokenStream) {

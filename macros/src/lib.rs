@@ -93,6 +93,47 @@ use options::Options;
 /// `#[optional]` may be left out: the server then has no such method, and refuses its callers as
 /// `NotFound`.
 ///
+/// # Who may call
+///
+/// `#[login]` on a method is for callers whom the server's authenticator knows, `#[scopes("a", "b")]`
+/// for those who have all of these scopes, `#[anonymous]` for everybody, without any token, and
+/// `#[public]` for everybody. The same words in `#[endpoint(...)]` stand for all methods that do not
+/// say otherwise. Without any, a method is public. The session tells who calls.
+///
+/// ```
+/// # use wirestream::{Authentication, Server, Session};
+/// #[wirestream::endpoint(login)]
+/// pub trait Notes {
+///     /// How many notes the caller has.
+///     async fn count(&self, session: &Session) -> u32;
+///
+///     /// Throws away the notes of everybody.
+///     #[scopes("admin")]
+///     async fn clear(&self, session: &Session);
+///
+///     #[anonymous]
+///     async fn version(&self, session: &Session) -> String;
+/// }
+/// # struct Service;
+/// # impl Notes for Service {
+/// #     async fn count(&self, session: &Session) -> u32 {
+/// #         u32::from(session.authentication().is_some_and(|caller| caller.user() == "alice"))
+/// #     }
+/// #     async fn clear(&self, _: &Session) {}
+/// #     async fn version(&self, _: &Session) -> String { "1".into() }
+/// # }
+///
+/// # fn server() -> Result<Server, wirestream::BuildError> {
+/// let server = Server::builder()
+///     .authenticator(async |token| {
+///         Ok((token.as_bytes() == b"secret").then(|| Authentication::new("alice")))
+///     })
+///     .endpoint(NotesServer::new(Service))
+///     .build()?;
+/// # Ok(server)
+/// # }
+/// ```
+///
 /// # What comes out
 ///
 /// For a trait `Example`: the trait, `Send + Sync + 'static`, with replies that are `Send`;
@@ -111,6 +152,7 @@ use options::Options;
 /// |---|---|
 /// | `#[endpoint(name = "...")]` | the endpoint's name, if not the trait's |
 /// | `#[endpoint(crate = path)]` | where Wirestream is, under a name of your own |
+/// | `#[endpoint(login)]`, `scopes("...")`, `anonymous`, `public` | whom the methods are for |
 ///
 /// # By hand
 ///

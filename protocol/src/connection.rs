@@ -194,6 +194,11 @@ impl Connection {
         self.role
     }
 
+    /// The time that it was told last.
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
     /// The limits that it keeps.
     pub fn limits(&self) -> &Limits {
         &self.config.limits

@@ -10,6 +10,7 @@ mod d_errors;
 mod e_socket;
 mod e_status;
 mod f_sessions;
+mod g_authentication;
 mod k_load;
 mod methods;
 mod robust;

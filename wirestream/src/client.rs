@@ -1,10 +1,12 @@
 mod call;
 mod retry;
 mod status;
+mod tokens;
 
 pub use call::CallBuilder;
 pub use retry::RetryPolicy;
 pub use status::{Status, StatusChanges};
+pub use tokens::{Provider, TokenProvider};
 
 use std::fmt;
 use std::future::poll_fn;
@@ -13,7 +15,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use wirestream_protocol::{
-    CloseReason, Config, Connection, Limits, LimitsError, Request, Role, Token, wire,
+    CloseReason, Config, Connection, Limits, LimitsError, Request, Role, Token,
 };
 
 use crate::driver::Driver;
@@ -22,14 +24,18 @@ use crate::link::Link;
 use crate::transport::{Dial, Runtime, Timer, Transport};
 use call::PendingCall;
 use status::Listeners;
+use tokens::Tokens;
 
 /// How a client is set up.
 #[derive(Clone, Debug, Default)]
 pub struct ClientConfig {
     /// What a connection may cost this side.
     pub limits: Limits,
-    /// A token that says who the caller is; it goes with the connection, never in its URL.
+    /// A token that says who the caller is, until [`Client::set_token`] changes it; it goes with the
+    /// connection, never in its URL.
     pub token: Option<Token>,
+    /// Where tokens come from instead, and new ones when the server refuses one.
+    pub provider: Option<Provider>,
     /// Whether and when to try again when no connection could be made.
     pub retry: RetryPolicy,
 }
@@ -64,6 +70,7 @@ struct State {
     /// Counts connections, so that one that was given up cannot become the current one.
     attempt: u64,
     listeners: Listeners,
+    tokens: Tokens,
     /// Connections that take no more calls, and may still have some.
     retired: Vec<Weak<Link>>,
 }
@@ -87,10 +94,10 @@ impl Client {
         config: ClientConfig,
     ) -> Result<Self, LimitsError> {
         config.limits.validate()?;
-        if config.token.as_ref().is_some_and(|token| token.as_bytes().len() > wire::MAX_TOKEN) {
-            return Err(LimitsError::TokenTooLong);
-        }
-        let shared = Shared { runtime, dial, config, state: Mutex::default() };
+        config.token.as_ref().map_or(Ok(()), Token::validate)?;
+        let tokens = Tokens::new(config.token.clone());
+        let state = Mutex::new(State { tokens, ..State::default() });
+        let shared = Shared { runtime, dial, config, state };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -132,7 +139,26 @@ impl Client {
 
     /// What the connection is doing.
     pub fn status(&self) -> Status {
-        self.shared.state().listeners.now()
+        let state = self.shared.state();
+        if let Phase::Connected(link) = &state.phase
+            && let Some(reason) = link.lock().connection.closed()
+        {
+            // Its streams know, its listeners are about to.
+            return Status::Disconnected(Some(LostReason::Closed(reason.clone())));
+        }
+        state.listeners.now()
+    }
+
+    /// Replaces the token, on this connection and those to come: from now on calls are made with
+    /// it. `None` signs out: what runs goes on, new calls are made without a token. A
+    /// [provider](ClientConfig::provider) is asked again when the next connection is made.
+    ///
+    /// # Errors
+    /// The token is longer than 4 KiB; the one before stays.
+    pub fn set_token(&self, token: Option<Token>) -> Result<(), LimitsError> {
+        token.as_ref().map_or(Ok(()), Token::validate)?;
+        self.shared.set_token(token);
+        Ok(())
     }
 
     /// What the connection is doing, and every change from now on.
@@ -158,7 +184,7 @@ impl Client {
                 }
             };
             drop(state);
-            let Some(back) = call.open(&link) else { return };
+            let Some(back) = call.open(&self.shared, &link) else { return };
             // That connection takes no more calls: the next one will.
             call = back;
             let mut state = self.shared.state();
@@ -181,6 +207,7 @@ fn close_all(links: &[Weak<Link>]) {
 async fn connect(attempt: Attempt) {
     let mut failures = 0;
     let transport = loop {
+        attempt.shared.provide().await;
         let error = match attempt.shared.dial.dial().await {
             Ok(transport) => break transport,
             Err(error) => error,
@@ -255,19 +282,18 @@ impl Attempt {
     fn connected(&self, transport: Box<dyn Transport>) -> Option<Driver> {
         let client = &self.shared;
         let timer = client.runtime.timer();
-        let ClientConfig { limits, token, .. } = client.config.clone();
-        // The limits were validated when the client was made.
-        let connection =
-            Connection::new(Role::Client, Config { limits, token }, timer.now()).ok()?;
-        let link = Link::new(connection);
+        let limits = client.config.limits.clone();
         let mut state = self.state()?;
+        let config = Config { limits, token: state.tokens.current() };
+        // The limits were validated when the client was made, the token when it came.
+        let link = Link::new(Connection::new(Role::Client, config, timer.now()).ok()?);
         let before = std::mem::replace(&mut state.phase, Phase::Connected(Arc::clone(&link)));
         let wakers = state.listeners.change(&Status::Connected);
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
         if let Phase::Connecting(calls) = before {
             for call in calls {
-                if let Some(call) = call.open(&link) {
+                if let Some(call) = call.open(client, &link) {
                     call.lose(&LostReason::Closed(CloseReason::Local));
                 }
             }

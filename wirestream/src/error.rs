@@ -80,7 +80,14 @@ impl<E> StreamError<E> {
             Self::Rejected(rejection) => rejection.code.is_retryable(),
             Self::Lost(LostReason::Connect(error)) => error.kind.is_retryable(),
             Self::Lost(LostReason::Closed(reason)) => {
-                !matches!(reason, CloseReason::Version { .. } | CloseReason::VersionRefused(_))
+                // They would come about again.
+                !matches!(
+                    reason,
+                    CloseReason::Version { .. }
+                        | CloseReason::VersionRefused(_)
+                        | CloseReason::Violation(_)
+                        | CloseReason::Accused(_)
+                )
             }
             Self::App(_)
             | Self::Failed

@@ -69,6 +69,7 @@
 //! An adapter implements [`Transport`], [`Timer`] and [`Runtime`], and [`Dial`] for clients; see
 //! `wirestream-tokio`. To leave async behind altogether, drive `wirestream-protocol` yourself.
 
+mod authentication;
 mod channel;
 mod client;
 mod codec;
@@ -84,8 +85,11 @@ mod session;
 mod transport;
 mod value;
 
+pub use authentication::{Access, Authentication, Revocation};
 pub use channel::{FailsWith, IntoParameter, Parameter, channel, channel_with_error};
-pub use client::{CallBuilder, Client, ClientConfig, RetryPolicy, Status, StatusChanges};
+pub use client::{
+    CallBuilder, Client, ClientConfig, Provider, RetryPolicy, Status, StatusChanges, TokenProvider,
+};
 pub use codec::CodecError;
 pub use contract::{Contract, Fingerprint, Message};
 pub use error::{LostReason, NoError, SendError, StreamError, TrySendError};

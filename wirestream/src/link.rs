@@ -119,6 +119,7 @@ impl Core {
                     self.wake_half(half.call(), half.index(), wakes);
                 }
                 Event::Ended(id, _) => self.wake_call(id, wakes),
+                Event::Accepted(id) => self.wake_half(id, 0, wakes),
                 _ => {}
             }
         }

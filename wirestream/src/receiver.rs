@@ -209,7 +209,11 @@ type Found = Result<(Arc<Link>, Inbound), StreamError<NoError>>;
 
 /// Where a reply waits for its call to be open.
 #[derive(Debug, Default)]
-pub(crate) struct ReplySocket(Mutex<Reply>);
+pub(crate) struct ReplySocket {
+    reply: Mutex<Reply>,
+    /// Who makes the call, and is to know when nobody wants it any more.
+    caller: Mutex<Option<Waker>>,
+}
 
 #[derive(Debug, Default)]
 enum Reply {
@@ -224,7 +228,11 @@ enum Reply {
 
 impl ReplySocket {
     fn state(&self) -> MutexGuard<'_, Reply> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.reply.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn caller(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.caller.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn poll(&self, cx: &Context<'_>) -> Poll<Found> {
@@ -247,8 +255,17 @@ impl ReplySocket {
         matches!(*self.state(), Reply::Abandoned)
     }
 
+    /// Ready once it is abandoned.
+    pub(crate) fn poll_abandoned(&self, cx: &Context<'_>) -> Poll<()> {
+        *self.caller() = Some(cx.waker().clone());
+        if self.is_abandoned() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
     fn abandon(&self) {
         let state = std::mem::replace(&mut *self.state(), Reply::Abandoned);
+        if let Some(caller) = self.caller().take() {
+            caller.wake();
+        }
         if let Reply::Open(link, half) = state {
             link.with(|core| core.connection.release(half.call()));
         }

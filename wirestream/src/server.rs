@@ -1,5 +1,6 @@
 //! The server: which methods there are, and what happens to a call that comes in.
 
+mod access;
 mod call;
 mod endpoint;
 
@@ -15,13 +16,16 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use wirestream_protocol::{
-    CallId, CloseReason, Config, Connection, Limits, LimitsError, RejectCode, Rejection, Role, Time,
+    CallId, CloseReason, Config, Connection, Limits, LimitsError, RejectCode, Rejection, Role,
+    Time, Token,
 };
 
+use crate::authentication::{Access, Authentication, Revocation};
 use crate::driver::Driver;
 use crate::link::Link;
 use crate::session::{Session, split_method};
-use crate::transport::{Runtime, Transport};
+use crate::transport::{BoxFuture, Runtime, Transport};
+use access::{Authenticator, Caller, Guard};
 use endpoint::Method;
 
 /// Answers calls. Clones are the same server.
@@ -36,16 +40,25 @@ pub struct Server {
 struct Shared {
     limits: Limits,
     endpoints: HashMap<String, HashMap<String, Method>>,
+    authenticator: Option<Authenticator>,
+    guard: Arc<Guard>,
     connections: Mutex<Connections>,
 }
 
 #[derive(Default)]
 struct Connections {
     last: u64,
-    links: BTreeMap<u64, Arc<Link>>,
+    open: BTreeMap<u64, Open>,
     /// The server is shutting down; this is what running calls get.
     drain: Option<Duration>,
     waiting: Vec<Waker>,
+}
+
+/// A connection that is open, and who is at its other end.
+#[derive(Clone)]
+struct Open {
+    link: Arc<Link>,
+    caller: Arc<Caller>,
 }
 
 /// Why a server could not be built.
@@ -61,14 +74,18 @@ pub enum BuildError {
     /// Two methods of one name.
     #[error("two methods are named `{0}`")]
     DuplicateMethod(String),
+    /// A method is for callers who are signed in, and the server has no authenticator.
+    #[error("method `{0}` is for callers who are signed in, and there is no authenticator")]
+    NoAuthenticator(String),
 }
 
 /// Makes a [`Server`].
-#[derive(Debug, Default)]
+#[derive(Default)]
 #[must_use = "a builder does nothing before `build`"]
 pub struct ServerBuilder {
     limits: Limits,
     endpoints: Vec<Endpoint>,
+    authenticator: Option<Authenticator>,
 }
 
 impl ServerBuilder {
@@ -84,16 +101,47 @@ impl ServerBuilder {
         self
     }
 
+    /// How a token is turned into who the caller is; none, if it does not hold. What it fails
+    /// with is not told to the caller, whose call is refused as
+    /// [`RejectCode::Failed`](crate::RejectCode::Failed).
+    ///
+    /// It runs within the call's own task: a slow one delays that call alone. A connection's token
+    /// is looked up once, for all its calls, until the [`Authentication`] is not
+    /// [valid](Authentication::valid_for) any more or was revoked; the token of a single call is
+    /// looked up for that call. A token that was refused is looked up anew each time.
+    ///
+    /// ```
+    /// use wirestream::{Authentication, Server};
+    ///
+    /// let server = Server::builder().authenticator(async |token| {
+    ///     let alice = Authentication::new("alice").scope("chat");
+    ///     Ok((token.as_bytes() == b"secret of alice").then_some(alice))
+    /// });
+    /// # let _ = server;
+    /// ```
+    pub fn authenticator<F, Fut>(mut self, authenticator: F) -> Self
+    where
+        F: Fn(Token) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Option<Authentication>, Failed>> + Send + 'static,
+    {
+        self.authenticator = Some(Arc::new(move |token| Box::pin(authenticator(token))));
+        self
+    }
+
     /// The server.
     ///
     /// # Errors
-    /// [`BuildError`]: two things of one name, or limits that do not agree.
+    /// [`BuildError`]: two things of one name, limits that do not agree, or a protected method
+    /// without an authenticator.
     pub fn build(self) -> Result<Server, BuildError> {
         self.limits.validate().map_err(BuildError::Limits)?;
         let mut endpoints = HashMap::new();
         for endpoint in self.endpoints {
             let mut methods = HashMap::new();
             for (name, method) in endpoint.methods {
+                if method.access.is_protected() && self.authenticator.is_none() {
+                    return Err(BuildError::NoAuthenticator(format!("{}.{name}", endpoint.name)));
+                }
                 if methods.insert(name.clone(), method).is_some() {
                     let name = format!("{}.{name}", endpoint.name);
                     return Err(BuildError::DuplicateMethod(name));
@@ -104,8 +152,18 @@ impl ServerBuilder {
             }
         }
         let connections = Mutex::default();
-        let shared = Shared { limits: self.limits, endpoints, connections };
+        let (limits, authenticator, guard) = (self.limits, self.authenticator, Arc::default());
+        let shared = Shared { limits, endpoints, authenticator, guard, connections };
         Ok(Server { shared: Arc::new(shared) })
+    }
+}
+
+impl fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerBuilder")
+            .field("limits", &self.limits)
+            .field("endpoints", &self.endpoints)
+            .finish_non_exhaustive()
     }
 }
 
@@ -122,7 +180,7 @@ impl Server {
 
     /// How many connections there are.
     pub fn connections(&self) -> usize {
-        self.shared.connections().links.len()
+        self.shared.connections().open.len()
     }
 
     /// Serves one connection to its end, each call in a task of its own, and says why it ended.
@@ -144,10 +202,11 @@ impl Server {
                 return CloseReason::Local;
             };
             let link = Link::new(connection);
-            let _registered = server.register(&link, timer.now());
+            let open = Open { link: Arc::clone(&link), caller: Arc::default() };
+            let _registered = server.register(&open, timer.now());
             let dispatch = {
                 let server = server.clone();
-                move |link: &Arc<Link>, id| server.dispatch(&runtime, link, id, peer)
+                move |_: &Arc<Link>, id| server.dispatch(&runtime, &open, id, peer)
             };
             Driver::new(link, transport, timer, Some(Box::new(dispatch))).await
         }
@@ -161,7 +220,7 @@ impl Server {
         let links: Vec<_> = {
             let mut connections = self.shared.connections();
             connections.drain = Some(connections.drain.map_or(drain, |before| before.min(drain)));
-            connections.links.values().cloned().collect()
+            connections.open.values().map(|open| Arc::clone(&open.link)).collect()
         };
         let shorter = |before: Option<Duration>| before.map_or(drain, |before| before.min(drain));
         links.iter().for_each(|link| {
@@ -169,7 +228,7 @@ impl Server {
         });
         poll_fn(|cx| {
             let mut connections = self.shared.connections();
-            if connections.links.is_empty() {
+            if connections.open.is_empty() {
                 return Poll::Ready(());
             }
             if !connections.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
@@ -180,13 +239,28 @@ impl Server {
         .await;
     }
 
-    fn register(&self, link: &Arc<Link>, now: Time) -> Registered {
+    /// Takes a right back, on this server: calls to methods that require it end with
+    /// [`StreamError::Revoked`](crate::StreamError::Revoked), their handlers are dropped, and calls
+    /// that are just being let in are refused. Others of the same user go on. How many calls were
+    /// ended.
+    ///
+    /// Further calls are let in if the authenticator says so: it must know of the revocation before
+    /// this is called.
+    pub fn revoke(&self, revocation: &Revocation) -> usize {
+        let connections = self.shared.connections();
+        let callers: Vec<_> =
+            connections.open.values().map(|open| Arc::clone(&open.caller)).collect();
+        drop(connections);
+        self.shared.guard.revoke(revocation, callers.iter().map(|caller| &**caller))
+    }
+
+    fn register(&self, open: &Open, now: Time) -> Registered {
         let mut connections = self.shared.connections();
         connections.last += 1;
         let number = connections.last;
-        connections.links.insert(number, Arc::clone(link));
+        connections.open.insert(number, open.clone());
         if let Some(drain) = connections.drain {
-            link.lock().connection.shutdown(now + drain); // before the first packet is looked at
+            open.link.lock().connection.shutdown(now + drain); // before the first packet is looked at
         }
         Registered { shared: Arc::clone(&self.shared), number }
     }
@@ -195,14 +269,13 @@ impl Server {
     fn dispatch(
         &self,
         runtime: &Arc<dyn Runtime>,
-        link: &Arc<Link>,
+        open: &Open,
         id: CallId,
         peer: Option<SocketAddr>,
     ) {
-        let (request, token) = link.with(|core| {
-            let request = core.connection.call(id).and_then(|mut call| call.take_request());
-            (request, core.connection.peer_token().cloned())
-        });
+        let link = &open.link;
+        let request =
+            link.with(|core| core.connection.call(id).and_then(|mut call| call.take_request()));
         let Some(request) = request else {
             // It ended before anybody looked.
             return link.with(|core| core.connection.release(id));
@@ -218,7 +291,7 @@ impl Server {
                 });
             }
         };
-        let token = request.token.or(token);
+        let token = request.token.filter(|_| *method.access != Access::Anonymous);
         let session = Session::new(request.method, peer, token, request.metadata);
         let incoming = IncomingCall {
             link: Arc::clone(link),
@@ -228,8 +301,25 @@ impl Server {
             arguments: request.arguments,
             fingerprint: request.fingerprint,
         };
-        let handler = method(incoming);
+        let handler = self.handler(method, incoming, open);
         runtime.spawn(Box::pin(call::run(Arc::clone(link), id, session, handler)));
+    }
+
+    /// The method's future, behind the checks of who calls it.
+    fn handler(&self, method: &Method, call: IncomingCall, open: &Open) -> BoxFuture<()> {
+        let known = call.session.token().is_some() && self.shared.authenticator.is_some();
+        if !known && !method.access.is_protected() {
+            return (method.handler)(call);
+        }
+        let (shared, caller) = (Arc::clone(&self.shared), Arc::clone(&open.caller));
+        let (access, handler) = (Arc::clone(&method.access), Arc::clone(&method.handler));
+        Box::pin(async move {
+            let authenticator = shared.authenticator.as_ref();
+            match shared.guard.admit(&call, &access, authenticator, &caller).await {
+                Ok(_running) => handler(call).await,
+                Err(rejection) => call.reject(rejection),
+            }
+        })
     }
 
     fn find(&self, method: &str) -> Result<&Method, String> {
@@ -249,8 +339,8 @@ struct Registered {
 impl Drop for Registered {
     fn drop(&mut self) {
         let mut connections = self.shared.connections();
-        connections.links.remove(&self.number);
-        let waiting = match connections.links.is_empty() {
+        let _closed = connections.open.remove(&self.number);
+        let waiting = match connections.open.is_empty() {
             true => std::mem::take(&mut connections.waiting),
             false => Vec::new(),
         };

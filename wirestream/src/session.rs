@@ -2,13 +2,14 @@ use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use wirestream_protocol::Token;
 
+use crate::authentication::Authentication;
 use crate::transport::BoxFuture;
 
 /// One call, as its method sees it: who calls what, and what is to happen when the call ends.
@@ -31,6 +32,7 @@ struct Inner {
     method: String,
     peer: Option<SocketAddr>,
     token: Option<Token>,
+    authentication: OnceLock<Authentication>,
     metadata: Vec<(String, Bytes)>,
     /// The call is over; the handler is to be dropped.
     call_ended: AtomicBool,
@@ -81,6 +83,7 @@ impl Session {
             method,
             peer,
             token,
+            authentication: OnceLock::new(),
             metadata,
             call_ended: AtomicBool::new(false),
             state: Mutex::default(),
@@ -107,7 +110,19 @@ impl Session {
         self.0.peer
     }
 
-    /// The token that came with the call, or else with the connection.
+    /// Who calls: there for every method that is for those who are signed in, and for others if
+    /// the caller sent a token that the server's authenticator knows.
+    pub fn authentication(&self) -> Option<&Authentication> {
+        self.0.authentication.get()
+    }
+
+    /// The caller was found, once.
+    pub(crate) fn authenticated(&self, caller: Authentication) {
+        self.0.authentication.get_or_init(|| caller);
+    }
+
+    /// The token that came with the call, or else with the connection. None if the method is for
+    /// callers without.
     pub fn token(&self) -> Option<&Token> {
         self.0.token.as_ref()
     }

@@ -23,4 +23,19 @@ trait Marked {
     async fn bodied(&self, session: &Session) {}
 }
 
+#[wirestream::endpoint(login, anonymous)]
+trait Undecided {
+    async fn method(&self, session: &Session);
+}
+
+#[wirestream::endpoint]
+trait Scoped {
+    #[scopes()]
+    async fn none(&self, session: &Session);
+
+    #[login]
+    #[scopes("admin")]
+    async fn twice(&self, session: &Session);
+}
+
 fn main() {}

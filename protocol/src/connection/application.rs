@@ -399,6 +399,20 @@ impl Call<'_> {
         self.connection.calls.get(self.id).map_or(CallState::Over, |call| call.state)
     }
 
+    /// Whether it is not answered yet, and not over.
+    pub fn is_pending(&self) -> bool {
+        self.state() == CallState::Pending
+    }
+
+    /// Why it was refused, as its caller learns.
+    pub fn rejection(&self) -> Option<&Rejection> {
+        let reply = self.connection.calls.get(self.id)?.incoming.first()?;
+        match reply.end.as_ref()? {
+            End::Rejected(rejection) => Some(rejection),
+            End::Finished | End::Fault(_) | End::CallOver | End::Lost(_) => None,
+        }
+    }
+
     /// The caller's request: a callee takes it, once. That returns its credit.
     pub fn take_request(&mut self) -> Option<Request> {
         let call = self.connection.calls.get_mut(self.id)?;

@@ -1,11 +1,13 @@
 use std::fmt;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use serde::Serialize;
-use wirestream_protocol::{OpenError, RejectCode, Rejection, Request, Token};
+use wirestream_protocol::{Inbound, OpenError, Outbound, RejectCode, Rejection, Request, Token};
 
-use super::Client;
+use super::tokens::{self, Attempt};
+use super::{Client, Shared};
 use crate::channel::{IntoParameter, Plug};
 use crate::codec::encode;
 use crate::contract::Contract;
@@ -78,10 +80,15 @@ impl CallBuilder<'_> {
         self
     }
 
-    /// A token for this call alone, in place of the connection's.
+    /// A token for this call alone, in place of the connection's. A refusal of it is the call's.
     pub fn token(mut self, token: Token) -> Self {
         self.request.token = Some(token);
         self
+    }
+
+    /// Makes the call without any token.
+    pub fn anonymous(self) -> Self {
+        self.token(Token::none())
     }
 
     /// A note beside the arguments, as a header is; at most 64 of them.
@@ -112,7 +119,8 @@ impl CallBuilder<'_> {
                 Err(error) => self.failure = Some(StreamError::Encode(error)),
             }
         }
-        let call = PendingCall { request: self.request, plugs: self.plugs, reply: socket };
+        let held = self.client.shared.config.provider.is_some() && self.request.token.is_none();
+        let call = PendingCall { request: self.request, plugs: self.plugs, reply: socket, held };
         match self.failure {
             None => self.client.start(call),
             Some(failure) => call.fail(failure),
@@ -142,6 +150,8 @@ pub(super) struct PendingCall {
     request: Request,
     plugs: Vec<Plug>,
     reply: Arc<ReplySocket>,
+    /// Whether it may be made again with another token: its streams then wait for the answer.
+    held: bool,
 }
 
 impl PendingCall {
@@ -151,17 +161,18 @@ impl PendingCall {
     }
 
     /// Opens the call. Gives it back if that connection takes no new calls.
-    pub(super) fn open(self, link: &Arc<Link>) -> Option<Self> {
+    pub(super) fn open(self, client: &Arc<Shared>, link: &Arc<Link>) -> Option<Self> {
         if !self.is_wanted() {
             return None;
         }
+        let generation = tokens::generation(client);
         let opened = link.with(|core| {
             let id = core.connection.open(&self.request)?;
             let call = core.connection.call(id);
             let halves = call.and_then(|call| {
                 let numbers = 1..=self.request.parameters;
                 let parameters: Vec<_> = numbers.filter_map(|n| call.outbound(n)).collect();
-                Some((parameters, call.inbound(0)?))
+                Some((id, parameters, call.inbound(0)?))
             });
             Ok(halves)
         });
@@ -171,12 +182,36 @@ impl PendingCall {
             }
             Err(error) => self.fail(refused(&error)),
             Ok(None) => self.fail(StreamError::Cancelled),
-            Ok(Some((parameters, reply))) => {
-                self.plugs.iter().zip(parameters).for_each(|(plug, half)| plug.open(link, half));
-                self.reply.open(link, reply);
+            Ok(Some((_, parameters, reply))) if !self.held => {
+                self.connect(link, parameters, reply);
+            }
+            Ok(Some((id, parameters, reply))) => {
+                let link = Arc::clone(link);
+                let attempt = Attempt { call: self, link, id, parameters, reply, generation };
+                client.runtime.spawn(Box::pin(attempt.run(Arc::clone(client))));
             }
         }
         None
+    }
+
+    /// Lets its streams begin.
+    pub(super) fn connect(self, link: &Arc<Link>, parameters: Vec<Outbound>, reply: Inbound) {
+        self.plugs.iter().zip(parameters).for_each(|(plug, half)| plug.open(link, half));
+        self.reply.open(link, reply);
+    }
+
+    /// The same call, for the last time.
+    pub(super) fn again(self) -> Self {
+        Self { held: false, ..self }
+    }
+
+    pub(super) fn refused(self, rejection: Rejection) {
+        self.fail(StreamError::Rejected(rejection));
+    }
+
+    /// Ready once nobody waits for its reply any more.
+    pub(super) fn poll_abandoned(&self, cx: &Context<'_>) -> Poll<()> {
+        self.reply.poll_abandoned(cx)
     }
 
     pub(super) fn lose(self, reason: &LostReason) {

@@ -8,13 +8,20 @@ use serde::de::DeserializeOwned;
 use wirestream_protocol::Fault;
 
 use super::call::{Accepted, IncomingCall};
+use crate::authentication::Access;
 use crate::codec::encode;
 use crate::contract::Contract;
 use crate::receiver::Receiver;
 use crate::session::Session;
 use crate::transport::BoxFuture;
 
-pub(super) type Method = Box<dyn Fn(IncomingCall) -> BoxFuture<()> + Send + Sync>;
+type Handler = Arc<dyn Fn(IncomingCall) -> BoxFuture<()> + Send + Sync>;
+
+/// What there is under a method's name.
+pub(super) struct Method {
+    pub(super) handler: Handler,
+    pub(super) access: Arc<Access>,
+}
 
 /// A named set of methods.
 ///
@@ -103,11 +110,11 @@ impl Endpoint {
     {
         // The method's own code runs within the call's task, not where calls come in.
         let method = Arc::new(method);
-        let boxed: Method = Box::new(move |call| {
+        let handler: Handler = Arc::new(move |call| {
             let method = Arc::clone(&method);
             Box::pin(async move { method(call).await })
         });
-        self.methods.push((name.into(), boxed));
+        self.methods.push((name.into(), Method { handler, access: Arc::default() }));
         self
     }
 
@@ -116,16 +123,35 @@ impl Endpoint {
     /// [`RejectCode::ContractMismatch`](crate::RejectCode::ContractMismatch); one who does not say
     /// is not asked.
     pub fn contract(mut self, contract: &Contract) -> Self {
-        if let Some((name, method)) = self.methods.pop() {
+        if let Some((_, method)) = self.methods.last_mut() {
             let accepted = contract.accepted();
-            let checked: Method = Box::new(move |call| match call.differs_from(&accepted) {
-                None => method(call),
+            let handler = Arc::clone(&method.handler);
+            method.handler = Arc::new(move |call| match call.differs_from(&accepted) {
+                None => handler(call),
                 Some(rejection) => {
                     call.reject(rejection);
                     Box::pin(ready(()))
                 }
             });
-            self.methods.push((name, checked));
+        }
+        self
+    }
+
+    /// Says whom the method that was added last is for; without it, [`Access::Public`]. The rest
+    /// of a call is looked at only for callers who may make it.
+    ///
+    /// ```
+    /// use wirestream::{Access, Endpoint, NoError, Session};
+    ///
+    /// async fn erase(_: Session, (): (), (): ()) -> Result<(), NoError> {
+    ///     Ok(())
+    /// }
+    ///
+    /// let board = Endpoint::new("Board").unary("erase", erase).access(Access::scopes(["admin"]));
+    /// ```
+    pub fn access(mut self, access: Access) -> Self {
+        if let Some((_, method)) = self.methods.last_mut() {
+            method.access = Arc::new(access);
         }
         self
     }
