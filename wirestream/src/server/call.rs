@@ -71,7 +71,8 @@ impl IncomingCall {
         Some((accepted, arguments, parameters))
     }
 
-    /// The arguments, and which of the optional parameters are present (R-OPEN-11).
+    /// The arguments (R-OPEN-11, R-DATA-2), and which of the optional parameters are present
+    /// (R-OPEN-12).
     fn check<A: Arguments, P: Parameters>(&self) -> Result<(A, u16), Rejection> {
         let decoded = match P::OPTIONAL {
             0 => decode(&self.arguments).map(|arguments| (arguments, 0)),
