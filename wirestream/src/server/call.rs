@@ -179,7 +179,8 @@ impl Accepted {
     /// Replies with what `stream` yields, until it ends, fails, or the caller wants no more. It
     /// may borrow from the session and from whatever else lives as long as this future.
     ///
-    /// Dropping the future cancels the reply.
+    /// Dropping the future cancels the reply, behind what was sent; before its first poll, it fails
+    /// the reply.
     pub async fn reply_stream<T: Serialize, E: IntoFault>(
         mut self,
         stream: impl Stream<Item = Result<T, E>>,
@@ -211,7 +212,8 @@ impl Accepted {
     /// Replies with what `value` resolves to. It may borrow as [`reply_stream`](Self::reply_stream)
     /// says.
     ///
-    /// Dropping the future cancels the reply.
+    /// Dropping the future cancels the reply, behind what was sent; before its first poll, it fails
+    /// the reply.
     pub async fn reply_value<T: Serialize, E: IntoFault>(
         mut self,
         value: impl Future<Output = Result<T, E>>,
