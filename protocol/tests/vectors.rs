@@ -75,7 +75,7 @@ fn the_examples_of_the_specification_decode() {
         include_str!("../../spec/payloads.md"),
     ];
     let examples: Vec<_> = pages.iter().flat_map(|page| page.split("```hex\n").skip(1)).collect();
-    assert_eq!(examples.len(), 10);
+    assert_eq!(examples.len(), 11);
     for example in examples {
         let lines = example.split("```").next().unwrap().lines();
         let digits = lines.filter_map(|line| line.split("  ").next());
