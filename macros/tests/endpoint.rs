@@ -237,7 +237,7 @@ async fn optional_streams_are_there_or_not() {
     assert_eq!(soon("both", joined).await, Ok("a-d".into()));
 }
 
-/// R-OPEN-11
+/// R-OPEN-12
 #[tokio::test]
 async fn presence_that_does_not_fit_the_streams_is_refused() {
     let (_rig, client) = client().await;

@@ -70,7 +70,7 @@ pub struct Request {
     pub arguments: Bytes,
 }
 
-/// A message's bytes, borrowed or shared. Made by `into()` from a slice or from [`Bytes`].
+/// A message's bytes, borrowed or shared. Made by `into()` from a slice or from `Bytes`.
 ///
 /// A small message is copied into the outgoing buffer either way; a large one is kept as it is if
 /// it is shared.

@@ -69,9 +69,13 @@ fn connections_go_as_the_vectors_say() {
 /// The examples in the specification's prose are frames, and canonical ones (R-FRAME-3).
 #[test]
 fn the_examples_of_the_specification_decode() {
-    let pages = [include_str!("../../spec/wire.md"), include_str!("../../spec/implementing.md")];
+    let pages = [
+        include_str!("../../spec/wire.md"),
+        include_str!("../../spec/implementing.md"),
+        include_str!("../../spec/payloads.md"),
+    ];
     let examples: Vec<_> = pages.iter().flat_map(|page| page.split("```hex\n").skip(1)).collect();
-    assert_eq!(examples.len(), 10);
+    assert_eq!(examples.len(), 11);
     for example in examples {
         let lines = example.split("```").next().unwrap().lines();
         let digits = lines.filter_map(|line| line.split("  ").next());

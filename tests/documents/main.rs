@@ -1,7 +1,10 @@
 //! What the documents say is what the programs do.
 
-use std::path::Path;
-use std::process::Command;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace")
@@ -49,6 +52,67 @@ fn the_readme_has_at_most_120_lines() {
 #[test]
 fn the_echo_prints_what_the_readme_shows() {
     assert_eq!(run_example("echo"), transcript("cargo run --example echo"));
+}
+
+#[test]
+fn the_chat_prints_what_its_page_shows() {
+    let page = std::fs::read_to_string(root().join("examples/chat/main.rs")).expect("its source");
+    let shown = page.lines().skip_while(|line| *line != "//! $ cargo run --example chat").skip(1);
+    let shown = shown.take_while(|line| *line != "//! ```");
+    let shown: String =
+        shown.map(|line| format!("{}\n", line.trim_start_matches("//! "))).collect();
+    assert_eq!(run_example("chat"), shown);
+}
+
+/// A program that is ended with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_chat_serves_terminals() {
+    run_example("chat"); // builds it
+    let program: PathBuf = std::env::current_exe().expect("this program");
+    let program = program.ancestors().nth(2).expect("the target folder").join("examples/chat");
+    let start = |arguments: &[&str]| {
+        let mut command = Command::new(&program);
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut running = Running(command.spawn().expect("the chat"));
+        let output = running.0.stdout.take().expect("its output");
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            BufReader::new(output).lines().try_for_each(|line| tell.send(line.expect("text")))
+        });
+        (running, told)
+    };
+    // The next line, or none if the program has ended.
+    let next = |told: &mpsc::Receiver<String>| match told.recv_timeout(Duration::from_secs(30)) {
+        Ok(line) => Some(line),
+        Err(RecvTimeoutError::Disconnected) => None,
+        Err(RecvTimeoutError::Timeout) => panic!("nothing is said"),
+    };
+    let (_server, told) = start(&["serve", "127.0.0.1:0"]);
+    let told = next(&told).expect("an address");
+    let url = told.strip_prefix("Listening on ").expect("an address");
+    let (mut ann, ann_hears) = start(&["join", "kitchen", "Ann", url]);
+    assert_eq!(next(&ann_hears).as_deref(), Some("Ann entered"));
+    let (bob, bob_hears) = start(&["join", "kitchen", "Bob", url]);
+    assert_eq!(next(&ann_hears).as_deref(), Some("Bob entered"));
+    assert_eq!(next(&bob_hears).as_deref(), Some("Bob entered"));
+    let mut ann_says = ann.0.stdin.take().expect("its input");
+    writeln!(ann_says, "Hello").expect("a line");
+    assert_eq!(next(&ann_hears).as_deref(), Some("Ann: Hello"));
+    assert_eq!(next(&bob_hears).as_deref(), Some("Ann: Hello"));
+    drop(bob); // killed
+    assert_eq!(next(&ann_hears).as_deref(), Some("Bob left"));
+    drop(ann_says);
+    assert_eq!(next(&ann_hears), None);
+    assert!(ann.0.wait().expect("its end").success());
 }
 
 #[test]

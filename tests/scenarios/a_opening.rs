@@ -59,7 +59,7 @@ async fn a3_a_valid_call_is_accepted_before_any_message(net: Net) {
     assert_eq!(client.status(), Status::Connected);
 }
 
-/// A4
+/// A4, R-DATA-2
 async fn a4_arguments_that_do_not_fit_are_refused_alone(net: Net) {
     let rig = Rig::start(net, server()).await;
     let client = rig.client();

@@ -2,7 +2,9 @@
 //! and never misread.
 
 use futures_util::{StreamExt, stream};
-use wirestream::{CallBuilder, Contract, Endpoint, NoError, RejectCode, Server, StreamError};
+use wirestream::{
+    CallBuilder, Contract, Endpoint, IncomingCall, NoError, RejectCode, Server, StreamError,
+};
 use wirestream_tests::{Net, Rig, scenarios};
 
 scenarios! {
@@ -11,6 +13,7 @@ scenarios! {
     a_variant_that_was_appended_works_where_it_is_declared,
     a_side_that_does_not_tell_is_not_asked,
     the_refusal_names_the_method_and_the_fingerprints,
+    arguments_and_what_is_present_lie_in_the_request_as_specified,
 }
 
 /// What is the same in every version.
@@ -253,4 +256,40 @@ async fn the_refusal_names_the_method_and_the_fingerprints(net: Net) {
             new::ExampleContract::same().fingerprint(),
         )
     );
+}
+
+/// R-OPEN-11, R-OPEN-12: the example of the specification, and what it says beside it.
+async fn arguments_and_what_is_present_lie_in_the_request_as_specified(net: Net) {
+    let tell = |call: IncomingCall| async move {
+        let seen = (call.parameters(), call.arguments().to_vec());
+        let Some(accepted) = call.accept() else { return };
+        accepted.reply_item(std::future::ready(seen)).await;
+    };
+    let endpoint = Endpoint::new("E").method("mix", tell);
+    let rig = Rig::start(net, Server::builder().endpoint(endpoint).build().unwrap()).await;
+    let client = rig.client();
+    let mix = || client.call("E.mix");
+    let (some, none) = (|| Some(stream::pending::<u8>()), None::<stream::Pending<u8>>);
+    let left = stream::pending::<u8>;
+    for (call, parameters, arguments) in [
+        (mix(), 0, &[][..]),
+        (mix().arguments(&()), 0, &[]),
+        (mix().arguments(&(7_u8,)), 0, &[7]),
+        (mix().arguments(&(7_u8, true)).parameter(left()), 1, &[7, 1]),
+        (
+            mix()
+                .arguments(&(7_u8,))
+                .parameter(left())
+                .optional_parameter(none)
+                .optional_parameter(some()),
+            2,
+            &[7, 4],
+        ),
+        (mix().optional_parameter(some()).optional_parameter(some()), 2, &[3]),
+        (mix().optional_parameter(None::<stream::Pending<u8>>), 0, &[0]),
+        ((0..16).fold(mix(), |call, _| call.optional_parameter(some())), 16, &[0xff, 0xff, 3]),
+    ] {
+        let seen = call.unary::<(usize, Vec<u8>)>().await;
+        assert_eq!(seen, Ok((parameters, arguments.to_vec())));
+    }
 }

@@ -339,7 +339,7 @@ async fn d11_a_failed_call_leaves_its_siblings_usable(net: Net) {
     assert_unharmed(&client).await;
 }
 
-/// D12, R-HALF-3
+/// D12, R-HALF-3, R-DATA-2
 async fn d12_a_message_that_does_not_decode_ends_its_half_alone(net: Net) {
     let both = |_: Session, (): (), (texts, numbers): (Receiver<String>, Receiver<i64>)| {
         let texts = texts.map(|text| match text {

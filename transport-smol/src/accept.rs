@@ -13,6 +13,8 @@ use crate::runtime::timeout;
 /// The subprotocol `wirestream.v1` is required and selected (R-WS-1), an extension never is
 /// (R-WS-3). A client that asks for anything else is told in plain text what is needed.
 ///
+/// Not cancel-safe: dropping the future drops the stream.
+///
 /// # Errors
 /// [`AcceptError`]; the stream is dropped.
 pub async fn accept<S>(stream: S, within: Duration) -> Result<WebSocket<S>, AcceptError>

@@ -1,24 +1,52 @@
-//! Wirestream on [smol]: clients that dial, servers that listen.
+//! Typed two-way streams between apps and Rust servers, many calls at once over one WebSocket:
+//! Wirestream on [smol](https://docs.rs/smol).
 //!
 //! ```no_run
-//! use wirestream::Server;
+//! use futures_util::{Stream, StreamExt};
+//! use wirestream_smol::{Receiver, Server, Session, bind, channel, client, endpoint, serve};
 //!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # smol::block_on(async {
-//! // A server, until its process is told to stop.
-//! let listener = wirestream_smol::bind("127.0.0.1:8080").await?;
-//! let server = Server::builder().build()?;
-//! # let told_to_stop = std::future::pending();
-//! wirestream_smol::serve(listener, server, told_to_stop).await?;
+//! // What both sides agree on.
+//! #[endpoint]
+//! trait Example {
+//!     /// Sends back whatever it receives, in capitals.
+//!     fn shout(&self, session: &Session, words: Receiver<String>) -> impl Stream<Item = String>;
+//! }
 //!
-//! // A client, which connects with its first call.
-//! let client = wirestream_smol::client("ws://127.0.0.1:8080");
-//! let sum = client.call("Example.sum").arguments(&(1, 2)).unary::<i64>();
-//! # drop(sum);
-//! # Ok(())
-//! # })
-//! # }
+//! struct Service;
+//!
+//! impl Example for Service {
+//!     fn shout(&self, _: &Session, words: Receiver<String>) -> impl Stream<Item = String> {
+//!         words.filter_map(async |word| word.ok()).map(|word| word.to_uppercase())
+//!     }
+//! }
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     smol::block_on(async {
+//!         // A server, until its process is told to stop.
+//!         let server = Server::builder().endpoint(ExampleServer::new(Service)).build()?;
+//!         let listener = bind("127.0.0.1:8080").await?;
+//!         let told_to_stop = std::future::pending();
+//!         smol::spawn(serve(listener, server, told_to_stop)).detach();
+//!
+//!         // A client, which connects with its first call.
+//!         let example = ExampleClient::new(client("ws://127.0.0.1:8080"));
+//!         let (input, words) = channel();
+//!         let mut replies = example.shout(words);
+//!         input.send("hello".to_string()).await?;
+//!         input.finish();
+//!         while let Some(reply) = replies.next().await {
+//!             println!("{}", reply?);
+//!         }
+//!         Ok(())
+//!     })
+//! }
 //! ```
+//!
+//! Beside this crate it takes `futures-util` and `smol`.
+//!
+//! [The tour](guide::tour) goes on from here: shapes of methods, errors, ends, limits. Who knows
+//! [gRPC, Socket.IO or Serverpod](guide::from_other_systems) finds their words there. What this
+//! crate adds to `wirestream`, all of which it exports:
 //!
 //! | to | use |
 //! |---|---|

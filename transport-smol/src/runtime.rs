@@ -16,7 +16,7 @@ pub struct Smol {
 }
 
 impl Smol {
-    /// The executor of [`smol::spawn`]. It has one thread, or as many as the environment variable
+    /// The executor of `smol::spawn`. It has one thread, or as many as the environment variable
     /// `SMOL_THREADS` says.
     pub fn global() -> Self {
         Self { executor: None, epoch: Instant::now() }

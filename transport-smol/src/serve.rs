@@ -18,7 +18,8 @@ use wirestream_websocket::{Next, Patience, ServeConfig};
 
 use crate::{Smol, WebSocket, accept};
 
-/// Listens on an address, such as `127.0.0.1:8080` or `[::]:8080`.
+/// Listens on an address, such as `127.0.0.1:8080` or `[::]:8080`. Cancel-safe: dropped
+/// before it resolves, nothing listens.
 ///
 /// # Errors
 /// The operating system's, of its kind, with the address in words.
@@ -35,7 +36,8 @@ pub async fn bind(address: impl AsyncToSocketAddrs + fmt::Display) -> io::Result
 /// A client that sends garbage, or nothing, harms nobody else. When the process is out of file
 /// descriptors, new clients wait; the server goes on.
 ///
-/// Dropping the future stops taking connections in; those that there are go on.
+/// Dropping the future stops taking connections in. Those that there are go on, and so does a
+/// shutdown that has begun.
 ///
 /// # Errors
 /// The listener itself is unusable. The connected clients are told as at a shutdown.
@@ -49,7 +51,7 @@ pub async fn serve(
         .await
 }
 
-/// As [`serve`], with settings.
+/// As [`serve`], with settings. Dropped, it does the same.
 ///
 /// # Errors
 /// As [`serve`].
@@ -62,7 +64,7 @@ pub async fn serve_with(
     serve_on(Smol::global(), listener, server, config, shutdown).await
 }
 
-/// As [`serve_with`], on an executor of your own.
+/// As [`serve_with`], on an executor of your own. Dropped, it does the same.
 ///
 /// # Errors
 /// As [`serve`].
@@ -94,6 +96,9 @@ pub async fn serve_on(
 /// ready. For a handler that does something else than [`serve`]. Connections go on after it;
 /// [`ServeConfig::drain`] is not used.
 ///
+/// Dropping the future stops taking connections in; handshakes in progress are given up, and
+/// handlers that have begun go on.
+///
 /// # Errors
 /// The listener itself is unusable.
 pub async fn listen<H, F>(
@@ -109,7 +114,7 @@ where
     listen_on(Smol::global(), listener, config, handler, shutdown).await
 }
 
-/// As [`listen`], on an executor of your own.
+/// As [`listen`], on an executor of your own. Dropped, it does the same.
 ///
 /// # Errors
 /// As [`listen`].

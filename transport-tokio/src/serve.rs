@@ -16,7 +16,8 @@ use wirestream_websocket::{Next, Patience, ServeConfig};
 
 use crate::{Tokio, WebSocket, accept};
 
-/// Listens on an address, such as `127.0.0.1:8080` or `[::]:8080`.
+/// Listens on an address, such as `127.0.0.1:8080` or `[::]:8080`. Cancel-safe: dropped
+/// before it resolves, nothing listens.
 ///
 /// # Errors
 /// The operating system's, of its kind, with the address in words.
@@ -32,7 +33,8 @@ pub async fn bind(address: impl ToSocketAddrs + fmt::Display) -> io::Result<TcpL
 /// A client that sends garbage, or nothing, harms nobody else. When the process is out of file
 /// descriptors, new clients wait; the server goes on.
 ///
-/// Dropping the future stops taking connections in; those that there are go on.
+/// Dropping the future stops taking connections in. Those that there are go on, and so does a
+/// shutdown that has begun.
 ///
 /// # Errors
 /// The listener itself is unusable. The connected clients are told as at a shutdown.
@@ -49,7 +51,7 @@ pub async fn serve(
         .await
 }
 
-/// As [`serve`], with settings.
+/// As [`serve`], with settings. Dropped, it does the same.
 ///
 /// # Errors
 /// As [`serve`].
@@ -82,6 +84,9 @@ pub async fn serve_with(
 /// Takes connections in and hands each to `handler`, in a task of its own, until `shutdown` is
 /// ready. For a handler that does something else than [`serve`]. Connections go on after it;
 /// [`ServeConfig::drain`] is not used.
+///
+/// Dropping the future stops taking connections in; handshakes in progress are given up, and
+/// handlers that have begun go on.
 ///
 /// # Errors
 /// The listener itself is unusable.

@@ -54,7 +54,7 @@ pub enum Refusal {
     /// The client does not offer the subprotocol (R-WS-1).
     #[error("offer the WebSocket subprotocol {SUBPROTOCOL} in Sec-WebSocket-Protocol")]
     Subprotocol,
-    /// The client went on before it had the answer.
+    /// The client went on before it had the answer (R-WS-5).
     #[error("there are bytes after the request")]
     Trailing,
 }
@@ -88,7 +88,7 @@ impl From<io::Error> for AcceptError {
 /// Answers a client's handshake, given all that it has sent so far.
 ///
 /// The subprotocol is required and selected (R-WS-1); no extension ever is, whatever the client
-/// offers (R-WS-3).
+/// offers (R-WS-3). Any path will do (R-WS-4).
 pub fn answer(received: &[u8]) -> Answer {
     let checked = match Request::try_parse(received) {
         Ok(None) if received.len() < MAX_HEAD => return Answer::ReadOn,
@@ -138,6 +138,7 @@ fn refusal(error: &Error) -> Refusal {
 }
 
 impl Refusal {
+    /// A status, and the reason in a line of text (R-WS-6).
     fn response(self) -> Vec<u8> {
         let (status, header) = match self {
             Self::NotHttp | Self::Key | Self::Subprotocol | Self::Trailing => {

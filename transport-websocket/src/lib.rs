@@ -1,4 +1,4 @@
-//! What the Wirestream adapters for [tungstenite] share, whatever runtime they are for: its
+//! What the Wirestream adapters for [tungstenite](https://docs.rs/tungstenite) share, whatever runtime they are for: its
 //! configuration, the packets in its messages, what its errors mean to a connection, and both
 //! sides of the handshake. No I/O, no clock, no executor.
 //!

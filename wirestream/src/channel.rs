@@ -20,8 +20,8 @@ use crate::transport::Runtime;
 
 /// A sender, and the parameter to call a method with: what is sent goes to that method.
 ///
-/// Sending waits until the call is open, for ever if the parameter is kept and no call is made. A parameter that is dropped without a call, or whose call
-/// cannot be opened, stops its sender.
+/// Sending waits until the call is open, for ever if the parameter is kept and no call is made. A
+/// parameter that is dropped without a call, or whose call cannot be opened, stops its sender.
 ///
 /// ```
 /// let (input, messages) = wirestream::channel::<String>();
@@ -31,7 +31,26 @@ pub fn channel<T>() -> (Sender<T>, Parameter<T>) {
     channel_with_error()
 }
 
-/// As [`channel`], for a stream that may end with an error of type `E`.
+/// As [`channel`], for a stream that may end with an error of type `E`: with
+/// [`Sender::fail`](crate::Sender::fail) the method gets that error, behind everything that was sent
+/// before.
+///
+/// ```
+/// #[derive(serde::Serialize, serde::Deserialize)]
+/// struct Unreadable {
+///     line: u32,
+/// }
+///
+/// # async fn upload(client: wirestream::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// let (input, lines) = wirestream::channel_with_error::<String, Unreadable>();
+/// let imported = client.call("Import.lines").parameter(lines).unary::<u32>();
+/// input.send("first".to_string()).await?;
+/// // The method's `Receiver<String, Unreadable>` yields "first", then `StreamError::App`.
+/// input.fail(Unreadable { line: 2 });
+/// println!("{} lines were imported", imported.await?);
+/// # Ok(())
+/// # }
+/// ```
 pub fn channel_with_error<T, E>() -> (Sender<T, E>, Parameter<T, E>) {
     let socket = Arc::new(Socket::default());
     (Sender::waiting(Arc::clone(&socket)), Parameter { plug: Plug(socket), of: PhantomData })
@@ -51,6 +70,11 @@ impl<T, E> fmt::Debug for Parameter<T, E> {
 
 /// What a call takes for a parameter stream: a [`Parameter`] from a [`channel`], or any `Stream` of
 /// items, which a task forwards for as long as the method wants more.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a stream to call a method with",
+    label = "needs a `Parameter` of a `channel`, or a `Stream`",
+    note = "a `Stream` of what serde writes, `Send` and `'static`: of a list, `futures_util::stream::iter(list)`"
+)]
 pub trait IntoParameter {
     /// What the stream carries.
     type Item;
@@ -67,6 +91,7 @@ impl<T, E> IntoParameter for Parameter<T, E> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S> IntoParameter for S
 where
     S: Stream + Send + 'static,

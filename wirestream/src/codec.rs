@@ -1,9 +1,12 @@
-//! Values to bytes and back.
+//! Values to bytes and back: what the payloads hold (R-DATA-1, R-DATA-3).
 
 use std::cell::Cell;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+#[cfg(test)]
+mod tests;
 
 /// A value did not encode, or bytes did not decode: in words, for a developer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,7 +49,7 @@ pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecE
     Ok(postcard::to_extend(value, Vec::new())?)
 }
 
-/// Decodes all of `bytes`: nothing may trail.
+/// Decodes all of `bytes`: nothing may trail (R-DATA-1).
 #[inline]
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     let (value, rest) = postcard::take_from_bytes(bytes)?;

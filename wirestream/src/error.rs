@@ -135,6 +135,13 @@ impl<E> StreamError<E> {
 }
 
 /// Why a message was not sent. What was sent before is not affected.
+///
+/// | variant | what happened | what to do |
+/// |---|---|---|
+/// | `Stopped` | the receiver was dropped, or the call is over | stop sending; how the call ended is told by its reply |
+/// | `Lost` | no connection, or it was lost | as for [`StreamError::Lost`] |
+/// | `TooLarge` | the receiver takes no message of this size | send less at a time, or raise [`Limits::message`](crate::Limits::message) there; the stream goes on |
+/// | `Encode` | the message did not encode | mend the type; the stream goes on |
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {

@@ -1,9 +1,12 @@
 //! Typed two-way streams between apps and Rust servers, many calls at once over one connection:
 //! the layer that applications see, for any executor.
 //!
-//! An application takes an adapter (`wirestream-tokio`), which exports all of this. What it meets:
+//! An application takes an adapter, `wirestream-tokio` or `wirestream-smol`, which exports all of this.
+//! [The tour](guide::tour) shows all of it in the order in which a program needs it; who knows
+//! [gRPC, Socket.IO or Serverpod](guide::from_other_systems) may begin there. What an application
+//! meets:
 //!
-//! | | |
+//! | name | what it is |
 //! |---|---|
 //! | [`Server`], [`Endpoint`] | methods by name; each takes a [`Session`], plain arguments and streams, and returns a stream or a value |
 //! | [`endpoint`] | makes all of that, and a typed client, from a trait |
@@ -11,7 +14,7 @@
 //! | [`Client`], [`CallBuilder`] | calls them; connects by itself, shares one connection, closes it when idle |
 //! | [`channel`], [`Sender`], [`Parameter`] | a stream that is sent |
 //! | [`Receiver`], [`Unary`] | a stream, or one value, that is received |
-//! | [`StreamError`], [`SendError`] | how a stream ended, why a message was not sent |
+//! | [`StreamError`], [`SendError`] | how a stream ended, why a message was not sent, and what to do about each |
 //! | [`Value`] | a message of any type |
 //! | [`Limits`] | what a connection may cost |
 //!
@@ -76,6 +79,7 @@ mod codec;
 mod contract;
 mod driver;
 mod error;
+pub mod guide;
 mod link;
 mod memory;
 mod receiver;

@@ -19,6 +19,8 @@ use crate::link::Link;
 /// if the stream was finished, or one error if it ended otherwise. Dropping it stops the stream;
 /// dropping the reply of a call gives up the call.
 ///
+/// Its `next()` is cancel-safe: dropped before it resolves, it has taken nothing.
+///
 /// Credit goes back to the sender as messages are taken, so a receiver that is not read holds at
 /// most one window ([`Limits::half_window`](crate::Limits::half_window)).
 #[must_use = "dropping it stops the stream, and gives up the call if it is a reply"]
@@ -158,6 +160,9 @@ impl<T, E> fmt::Debug for Receiver<T, E> {
 }
 
 /// The reply of a method that returns one value: a future of it. Dropping it gives up the call.
+///
+/// Cancel-safe by reference: awaiting `&mut` of it, in a `select!` say, may be dropped and begun
+/// again.
 #[must_use = "dropping it gives up the call"]
 pub struct Unary<T, E = NoError> {
     reply: Receiver<T, E>,

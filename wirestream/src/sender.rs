@@ -205,7 +205,7 @@ impl<T: Serialize, E> Sender<T, E> {
         }
     }
 
-    /// This sender as a [`Sink`]. Closing the sink finishes the stream.
+    /// This sender as a `Sink`. Closing the sink finishes the stream.
     pub fn into_sink(self) -> SenderSink<T, E> {
         SenderSink { sender: Some(self), waiting: None }
     }
@@ -226,8 +226,11 @@ impl<T, E> fmt::Debug for Sender<T, E> {
     }
 }
 
-/// A [`Sender`] as a [`Sink`]: it holds the one message that a sink must take before it knows
+/// A [`Sender`] as a `Sink`: it holds the one message that a sink must take before it knows
 /// whether there is room.
+///
+/// Its polls are cancel-safe: a message that the sink took stays in it until it is sent. The future
+/// of `SinkExt::send` is not: dropped, it does not tell whether the sink took its message.
 pub struct SenderSink<T, E = NoError> {
     sender: Option<Sender<T, E>>,
     waiting: Option<Vec<u8>>,

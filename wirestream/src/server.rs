@@ -185,8 +185,8 @@ impl Server {
 
     /// Serves one connection to its end, each call in a task of its own, and says why it ended.
     ///
-    /// The returned future does not borrow the server. Dropping it drops the connection: its
-    /// calls are lost, their methods' futures dropped.
+    /// The returned future does not borrow the server. It is not cancel-safe: dropping it drops
+    /// the connection, its calls are lost on both sides, their methods' futures dropped.
     pub fn serve_connection(
         &self,
         runtime: Arc<dyn Runtime>,
@@ -215,7 +215,8 @@ impl Server {
     /// Shuts down: no connection takes new calls, running ones have `drain` to finish, then they
     /// are lost. Resolves when no connection is left. Calling it again may shorten the time.
     ///
-    /// Cancel-safe: the shutdown goes on, whoever waits for it.
+    /// Cancel-safe: the shutdown goes on, whoever waits for it. It begins when the future is first
+    /// polled.
     pub async fn shutdown(&self, drain: Duration) {
         let links: Vec<_> = {
             let mut connections = self.shared.connections();

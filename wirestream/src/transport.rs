@@ -57,7 +57,7 @@ pub trait Runtime: Send + Sync + 'static {
 
 /// How a client gets its transport. Bounded in time by itself.
 pub trait Dial: Send + Sync + 'static {
-    /// Makes one attempt to connect.
+    /// Makes one attempt to connect. Dropping the future gives it up.
     fn dial(&self) -> BoxFuture<Result<Box<dyn Transport>, ConnectError>>;
 }
 

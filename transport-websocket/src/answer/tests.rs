@@ -75,6 +75,15 @@ fn a_client_without_the_subprotocol_is_told_what_to_offer() {
     }
 }
 
+/// R-WS-4
+#[test]
+fn every_path_will_do() {
+    for target in ["/", "/streams", "/a/b/c?d=e&f", "*"] {
+        let request = String::from_utf8(get(UPGRADE)).unwrap();
+        accepted(request.replacen("GET / ", &format!("GET {target} "), 1).as_bytes());
+    }
+}
+
 /// R-WS-3
 #[test]
 fn no_extension_is_selected_whatever_is_offered() {
@@ -83,6 +92,7 @@ fn no_extension_is_selected_whatever_is_offered() {
     assert!(!response.to_lowercase().contains("extensions"), "{response}");
 }
 
+/// R-WS-6
 #[test]
 fn every_other_request_is_refused_with_a_status_and_a_reason() {
     let post = b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi".to_vec();
@@ -114,6 +124,7 @@ fn every_other_request_is_refused_with_a_status_and_a_reason() {
     }
 }
 
+/// R-WS-5
 #[test]
 fn bytes_after_the_request_are_refused() {
     let mut request = get(UPGRADE);

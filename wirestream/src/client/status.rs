@@ -29,7 +29,7 @@ pub enum Status {
 /// The changes of a client's [`Status`], each once, from the status at the time it was asked for.
 /// A `Stream` that ends when the client is gone.
 ///
-/// One that is not read keeps the latest 64 changes.
+/// One that is not read keeps the latest 64 changes. Its `next()` is cancel-safe.
 #[derive(Debug)]
 pub struct StatusChanges {
     queue: Arc<Mutex<Queue>>,

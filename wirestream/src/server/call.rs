@@ -71,7 +71,8 @@ impl IncomingCall {
         Some((accepted, arguments, parameters))
     }
 
-    /// The arguments, and which of the optional parameters are present (R-OPEN-11).
+    /// The arguments (R-OPEN-11, R-DATA-2), and which of the optional parameters are present
+    /// (R-OPEN-12).
     fn check<A: Arguments, P: Parameters>(&self) -> Result<(A, u16), Rejection> {
         let decoded = match P::OPTIONAL {
             0 => decode(&self.arguments).map(|arguments| (arguments, 0)),
@@ -178,7 +179,8 @@ impl Accepted {
     /// Replies with what `stream` yields, until it ends, fails, or the caller wants no more. It
     /// may borrow from the session and from whatever else lives as long as this future.
     ///
-    /// Dropping the future cancels the reply.
+    /// Dropping the future cancels the reply, behind what was sent; before its first poll, it fails
+    /// the reply.
     pub async fn reply_stream<T: Serialize, E: IntoFault>(
         mut self,
         stream: impl Stream<Item = Result<T, E>>,
@@ -210,7 +212,8 @@ impl Accepted {
     /// Replies with what `value` resolves to. It may borrow as [`reply_stream`](Self::reply_stream)
     /// says.
     ///
-    /// Dropping the future cancels the reply.
+    /// Dropping the future cancels the reply, behind what was sent; before its first poll, it fails
+    /// the reply.
     pub async fn reply_value<T: Serialize, E: IntoFault>(
         mut self,
         value: impl Future<Output = Result<T, E>>,

@@ -169,11 +169,18 @@ impl fmt::Debug for Endpoint {
 
 /// What a method may fail with: any error that serde knows, which then arrives typed, or
 /// [`Failed`], of which no detail is told.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an error that a method may fail with",
+    label = "needs `#[derive(Serialize, Deserialize)]`",
+    note = "or let the method fail with `wirestream::Failed`, which any error turns into by `?`, and \
+            of which no detail travels"
+)]
 pub trait IntoFault: Send + 'static {
     #[doc(hidden)]
     fn into_fault(self) -> Fault;
 }
 
+#[diagnostic::do_not_recommend]
 impl<E: Serialize + Send + 'static> IntoFault for E {
     fn into_fault(self) -> Fault {
         encode(&self).map_or(Fault::Failed, |bytes| Fault::App(bytes.into()))
@@ -213,6 +220,11 @@ impl<A: DeserializeOwned + Send + 'static> Arguments for A {}
 
 /// The parameter streams of a method: a tuple of up to sixteen, each a [`Receiver`] or, where the
 /// caller may leave it away, an `Option<Receiver>`; or a `Vec` of as many as the caller sends.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a tuple of streams",
+    label = "a method takes its session, a tuple of values and a tuple of streams",
+    note = "one stream is a tuple too: `(words,): (Receiver<String>,)`; none is `(): ()`"
+)]
 pub trait Parameters: Sized + Send + 'static {
     #[doc(hidden)]
     const COUNT: Option<usize>;
@@ -237,6 +249,10 @@ impl<T: 'static, E: 'static> Parameters for Vec<Receiver<T, E>> {
 
 /// One of a method's parameter streams.
 #[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a stream that a method may take",
+    label = "a method takes streams as `Receiver` or `Option<Receiver>`"
+)]
 pub trait OneParameter: Sized + Send + 'static {
     const OPTIONAL: bool;
 
