@@ -1,7 +1,7 @@
 //! Group C: how calls and their streams end.
 
 use std::future::{Future, pending, ready};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use futures_util::future::{join, join_all};
 use futures_util::stream::FusedStream;
 use futures_util::{FutureExt, SinkExt, Stream, StreamExt, stream};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use wirestream::{
     Client, CloseReason, IncomingCall, Limits, LostReason, NoError, Receiver, SendError, Sender,
     Server, Session, Status, StreamError, channel, channel_with_error,
@@ -21,6 +21,7 @@ use crate::methods::{Problem, Watch, drain, feed, server, server_with};
 scenarios! {
     c1_an_ignored_input_is_stopped_and_the_reply_lives_on,
     c1_an_input_is_stopped_when_its_method_returns,
+    c1_whatever_ends_a_call_wakes_all_who_wait_on_its_streams,
     c2_a_dropped_reply_drops_its_endless_handler_and_closes_the_session,
     c3_a_dropped_reply_drops_a_handler_within_a_slow_step,
     c4_a_call_dropped_before_its_answer_leaves_nothing_behind,
@@ -113,6 +114,97 @@ async fn c1_an_input_is_stopped_when_its_method_returns(net: Net) {
     assert_eq!(reply.await, Ok(7));
     watch.until_over(1).await;
     check_unharmed(&client).await;
+}
+
+/// A future that was polled and waits; its task counts how often it is woken.
+struct Waiting<F> {
+    future: Pin<Box<F>>,
+    task: Arc<Counting>,
+}
+
+#[derive(Default)]
+struct Counting(AtomicUsize);
+
+impl Wake for Counting {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl<F: Future> Waiting<F> {
+    fn new(future: F) -> Self {
+        let mut waiting = Self { future: Box::pin(future), task: Arc::default() };
+        assert!(waiting.poll().is_pending());
+        waiting
+    }
+
+    fn poll(&mut self) -> Poll<F::Output> {
+        let waker = Arc::clone(&self.task).into();
+        self.future.as_mut().poll(&mut Context::from_waker(&waker))
+    }
+
+    /// What it resolves to, once it was woken.
+    async fn woken(mut self, what: &str) -> F::Output {
+        until(what, || self.task.0.load(Ordering::SeqCst) > 0).await;
+        let Poll::Ready(output) = self.poll() else { panic!("{what} in vain") };
+        output
+    }
+}
+
+/// C1, C2, E7: the end of a call alone, which no half is told of by a frame of its own (R-CALL-4,
+/// R-CALL-5, R-CALL-7).
+async fn c1_whatever_ends_a_call_wakes_all_who_wait_on_its_streams(net: Net) {
+    type Handles = (Receiver<Vec<u8>>, Receiver<Vec<u8>>, Sender<u64>);
+    let (hand_out, mut handles) = mpsc::unbounded_channel::<Handles>();
+    let method = move |call: IncomingCall| {
+        let hand_out = hand_out.clone();
+        async move {
+            let mut call = call.accept().expect("a caller");
+            let (full, empty) = (call.parameter().unwrap(), call.parameter().unwrap());
+            let _ = hand_out.send((full, empty, call.reply().unwrap()));
+            pending::<()>().await;
+        }
+    };
+    let server = server_with(|example| example.method("hand_out", method)).build().unwrap();
+    let rig = Rig::start(net, server).await;
+    let client = lasting(&rig);
+    let lost = LostReason::Closed(CloseReason::Eof);
+    for end in ["the method returns", "the caller gives up", "the connection is cut"] {
+        let (full, first) = channel::<Vec<u8>>();
+        let (empty, second) = channel::<Vec<u8>>();
+        let call = client.call("Example.hand_out").parameter(first).parameter(second);
+        let reply = call.stream::<u64>();
+        let (_unread, mut listened, replier) = soon("the call", handles.recv()).await.unwrap();
+        // Sixteen of these take exactly a window: 16 KiB each, two bytes of it for the length.
+        let message = vec![7; (Limits::default().half_window / 16 - 2) as usize];
+        for _ in 0..16 {
+            soon("the window", full.send(message.clone())).await.unwrap();
+        }
+        let sending = Waiting::new(full.send(message));
+        let closing = Waiting::new(empty.closed());
+        let listening = Waiting::new(listened.next());
+        let (sent, heard) = match end {
+            "the method returns" => {
+                replier.finish();
+                (SendError::Stopped, StreamError::Cancelled)
+            }
+            "the caller gives up" => {
+                let closing = Waiting::new(replier.closed());
+                drop(reply);
+                closing.woken("the callee wakes").await;
+                (SendError::Stopped, StreamError::Cancelled)
+            }
+            _ => {
+                let closing = Waiting::new(replier.closed());
+                client.line.cut();
+                closing.woken("the callee wakes").await;
+                (SendError::Lost(lost.clone()), StreamError::Lost(lost.clone()))
+            }
+        };
+        assert_eq!(sending.woken("the blocked sender wakes").await, Err(sent), "{end}");
+        closing.woken("the idle sender wakes").await;
+        assert_eq!(listening.woken("the receiver wakes").await, Some(Err(heard)), "{end}");
+    }
 }
 
 /// C2: Drop code first, close hooks after it (R-CALL-5, R-CALL-6).
@@ -294,7 +386,8 @@ async fn c4_a_call_dropped_while_it_is_opened_leaves_nothing_behind(net: Net) {
     let (sender, parameter) = channel::<String>();
     let on_wake = Arc::new(DropOnWake(Mutex::new(None)));
     let waker = Waker::from(Arc::clone(&on_wake));
-    let polled = pin!(sender.closed()).poll(&mut Context::from_waker(&waker));
+    let mut closed = pin!(sender.closed());
+    let polled = closed.as_mut().poll(&mut Context::from_waker(&waker));
     assert_eq!(polled, Poll::Pending);
     {
         // Whoever opens the call waits for this lock before it wakes the sender.

@@ -83,6 +83,7 @@ mod server;
 mod session;
 mod transport;
 mod value;
+mod waiters;
 
 pub use channel::{FailsWith, IntoParameter, Parameter, channel, channel_with_error};
 pub use client::{CallBuilder, Client, ClientConfig, RetryPolicy, Status, StatusChanges};

@@ -22,6 +22,7 @@ use crate::driver::Driver;
 use crate::link::Link;
 use crate::session::{Session, split_method};
 use crate::transport::{Runtime, Transport};
+use crate::waiters::{Waiter, Waiters};
 use endpoint::Method;
 
 /// Answers calls. Clones are the same server.
@@ -45,7 +46,7 @@ struct Connections {
     links: BTreeMap<u64, Arc<Link>>,
     /// The server is shutting down; this is what running calls get.
     drain: Option<Duration>,
-    waiting: Vec<Waker>,
+    waiting: Waiters,
 }
 
 /// Why a server could not be built.
@@ -167,14 +168,15 @@ impl Server {
         links.iter().for_each(|link| {
             link.with(|core| core.shutdown = Some(shorter(core.shutdown)));
         });
+        let mut waiter = Waiter::default();
         poll_fn(|cx| {
             let mut connections = self.shared.connections();
             if connections.links.is_empty() {
                 return Poll::Ready(());
             }
-            if !connections.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-                connections.waiting.push(cx.waker().clone());
-            }
+            let replaced = connections.waiting.add(&mut waiter, cx);
+            drop(connections);
+            drop(replaced);
             Poll::Pending
         })
         .await;
@@ -250,8 +252,8 @@ impl Drop for Registered {
     fn drop(&mut self) {
         let mut connections = self.shared.connections();
         connections.links.remove(&self.number);
-        let waiting = match connections.links.is_empty() {
-            true => std::mem::take(&mut connections.waiting),
+        let waiting: Vec<_> = match connections.links.is_empty() {
+            true => connections.waiting.take().collect(),
             false => Vec::new(),
         };
         drop(connections);

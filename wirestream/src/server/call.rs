@@ -282,12 +282,9 @@ impl<T> fmt::Debug for NotImplemented<T> {
 /// (R-CALL-6).
 pub(super) async fn run(link: Arc<Link>, id: CallId, session: Session, handler: BoxFuture<()>) {
     let slot = Slot { link, id };
-    let ended_before = slot.link.with(|core| {
-        core.attach(id, session.clone());
-        core.connection.is_over(id)
-    });
+    let is_live = slot.link.with(|core| core.attach(id, session.clone()));
     let mut handler = AssertUnwindSafe(handler).catch_unwind();
-    if !ended_before {
+    if is_live {
         poll_fn(|cx| {
             if session.poll_call_ended(cx).is_ready() {
                 return Poll::Ready(());
