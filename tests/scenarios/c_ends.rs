@@ -37,6 +37,8 @@ scenarios! {
     c11_ten_listeners_pause_and_resume,
     c12_calls_opened_at_once_are_read_one_after_another,
     c13_the_last_messages_before_the_end_are_never_lost,
+    c13_a_sink_sends_all_that_it_took_before_it_closes,
+    c13_a_sink_that_is_not_ready_refuses_a_message_and_loses_none,
     c14_a_value_and_its_end_come_together_and_once,
 }
 
@@ -883,6 +885,62 @@ async fn c13_the_last_messages_before_the_end_are_never_lost(net: Net) {
     };
     let runs = stream::iter(0..RUNS).map(run).buffer_unordered(8).count();
     assert_eq!(soon("the end of all", runs).await as u64, RUNS);
+    check_unharmed(&client).await;
+}
+
+/// A server whose method `late` takes its input once it is told to go on, and tells the sizes.
+fn late(go: &Arc<Notify>) -> Server {
+    let go = Arc::clone(go);
+    let late = move |_: Session, (): (), (mut input,): (Receiver<Vec<u8>>,)| {
+        let go = Arc::clone(&go);
+        async move {
+            go.notified().await;
+            let (all, end) = drain(&mut input).await;
+            Ok::<_, NoError>((all.iter().map(Vec::len).collect::<Vec<_>>(), end.is_none()))
+        }
+    };
+    server_with(|example| example.unary("late", late)).build().unwrap()
+}
+
+/// C13: also what it took when there was no room any more.
+async fn c13_a_sink_sends_all_that_it_took_before_it_closes(net: Net) {
+    let go = Arc::new(Notify::new());
+    let rig = Rig::start(net, late(&go)).await;
+    let client = lasting(&rig);
+    let (sender, parameter) = channel::<Vec<u8>>();
+    let reply = client.call("Example.late").parameter(parameter).unary::<(Vec<usize>, bool)>();
+    let mut sink = sender.into_sink();
+    // Sixteen of these take exactly a window: 16 KiB each, two bytes of it for the length.
+    let size = (rig.server.limits().half_window / 16 - 2) as usize;
+    for _ in 0..16 {
+        soon("the window", sink.send(vec![7; size])).await.unwrap();
+    }
+    sink.feed(vec![7; 1]).await.unwrap();
+    let mut closing = pin!(sink.close());
+    assert_eq!((&mut closing).now_or_never(), None, "there is no room for the last message");
+    go.notify_one();
+    soon("the close", closing).await.unwrap();
+    let all = [vec![size; 16], vec![1]].concat();
+    assert_eq!(soon("the reply", reply).await, Ok((all, true)));
+    check_unharmed(&client).await;
+}
+
+/// C13
+async fn c13_a_sink_that_is_not_ready_refuses_a_message_and_loses_none(net: Net) {
+    let go = Arc::new(Notify::new());
+    let rig = Rig::start(net, late(&go)).await;
+    let client = lasting(&rig);
+    let (sender, parameter) = channel::<Vec<u8>>();
+    let reply = client.call("Example.late").parameter(parameter).unary::<(Vec<usize>, bool)>();
+    let mut sink = sender.into_sink();
+    assert_eq!(sink.start_send_unpin(vec![1; 1]), Ok(()));
+    assert_eq!(sink.start_send_unpin(vec![2; 2]), Err(SendError::NotReady));
+    sink.feed(vec![3; 3]).await.unwrap();
+    assert_eq!(sink.start_send_unpin(vec![4; 4]), Err(SendError::NotReady));
+    sink.close().await.unwrap();
+    assert_eq!(sink.start_send_unpin(vec![5; 5]), Err(SendError::Stopped));
+    go.notify_one();
+    assert_eq!(soon("the reply", reply).await, Ok((vec![1, 3], true)));
     check_unharmed(&client).await;
 }
 

@@ -249,6 +249,11 @@ impl<T, E> fmt::Debug for Sender<T, E> {
 
 /// A [`Sender`] as a [`Sink`]: it holds the one message that a sink must take before it knows
 /// whether there is room.
+///
+/// A message is taken only when the sink is ready, as a [`Sink`] wants it: one that is given while
+/// another is held is refused with [`SendError::NotReady`], and the other is sent all the same.
+/// Closed, it takes no more. Dropped before it is closed, the stream is cancelled as with
+/// [`Sender`], and the message that is held is not sent.
 pub struct SenderSink<T, E = NoError> {
     sender: Option<Sender<T, E>>,
     /// Taken, and not yet sent.
@@ -270,6 +275,12 @@ impl<T: Serialize, E> Sink<T> for SenderSink<T, E> {
     }
 
     fn start_send(mut self: Pin<&mut Self>, message: T) -> Result<(), SendError> {
+        if self.sender.is_none() {
+            return Err(SendError::Stopped);
+        }
+        if self.message.is_some() {
+            return Err(SendError::NotReady);
+        }
         self.message = Some(encode(&message).map_err(SendError::Encode)?);
         Ok(())
     }

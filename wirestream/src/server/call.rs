@@ -192,7 +192,9 @@ impl Accepted {
                     Ok(()) => {}
                     Err(SendError::Stopped | SendError::Lost(_)) => return,
                     // The message cannot be sent, and must not be missing silently.
-                    Err(SendError::TooLarge { .. } | SendError::Encode(_)) => {
+                    Err(
+                        SendError::TooLarge { .. } | SendError::Encode(_) | SendError::NotReady,
+                    ) => {
                         return reply.end_with(Err(Fault::Failed));
                     }
                 },
