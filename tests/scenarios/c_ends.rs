@@ -11,10 +11,10 @@ use futures_util::stream::FusedStream;
 use futures_util::{FutureExt, SinkExt, Stream, StreamExt, stream};
 use tokio::sync::{Notify, mpsc};
 use wirestream::{
-    Client, CloseReason, IncomingCall, Limits, LostReason, NoError, Receiver, SendError, Sender,
-    Server, Session, Status, StreamError, channel, channel_with_error,
+    Client, CloseReason, IncomingCall, Limits, LostReason, NoError, Receiver, RejectCode,
+    SendError, Sender, Server, Session, Status, StreamError, channel, channel_with_error,
 };
-use wirestream_tests::{Net, Rig, TestClient, scenarios, soon, until};
+use wirestream_tests::{LONG, Net, Rig, TestClient, scenarios, soon, until};
 
 use crate::methods::{Problem, Watch, drain, feed, server, server_with};
 
@@ -23,6 +23,7 @@ scenarios! {
     c1_an_input_is_stopped_when_its_method_returns,
     c1_whatever_ends_a_call_wakes_all_who_wait_on_its_streams,
     c2_a_dropped_reply_drops_its_endless_handler_and_closes_the_session,
+    c2_a_slot_is_taken_until_its_handler_was_dropped,
     c3_a_dropped_reply_drops_a_handler_within_a_slow_step,
     c4_a_call_dropped_before_its_answer_leaves_nothing_behind,
     c4_a_call_dropped_while_it_is_opened_leaves_nothing_behind,
@@ -248,6 +249,53 @@ async fn c2_a_dropped_reply_drops_its_endless_handler_and_closes_the_session(net
         assert_eq!(std::mem::take(&mut *log.lock().unwrap()), ["finally", "closed"]);
     }
     check_unharmed(&client).await;
+}
+
+/// Counts in when it is dropped, and is not done with that before it is told.
+struct SlowToDrop {
+    begun: Arc<AtomicUsize>,
+    go_on: std::sync::mpsc::Receiver<()>,
+}
+
+impl Drop for SlowToDrop {
+    fn drop(&mut self) {
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        let _ = self.go_on.recv_timeout(LONG);
+    }
+}
+
+/// C2, R-CALL-6
+async fn c2_a_slot_is_taken_until_its_handler_was_dropped(net: Net) {
+    let begun = Arc::<AtomicUsize>::default();
+    let (let_go, go_on) = std::sync::mpsc::channel();
+    let slow = Mutex::new(Some(SlowToDrop { begun: Arc::clone(&begun), go_on }));
+    let hold = move |_: Session, (): (), (): ()| {
+        let held = slow.lock().unwrap().take();
+        stream::iter([Ok::<_, NoError>(1u8)]).chain(stream::pending()).inspect(move |_| {
+            let _ = &held;
+        })
+    };
+    let server = server_with(|example| example.stream("hold", hold));
+    let limits = Limits { calls: 1, ..Limits::default() };
+    let rig = Rig::start(net, server.limits(limits).build().unwrap()).await;
+    let client = lasting(&rig);
+    let mut reply = client.call("Example.hold").stream::<u8>();
+    assert_eq!(soon("the call", reply.next()).await, Some(Ok(1)));
+    drop(reply);
+    until("the handler is being dropped", || begun.load(Ordering::SeqCst) == 1).await;
+    let sum = || client.call("Example.add").arguments(&(2_i64, 3_i64)).unary::<i64>();
+    for _ in 0..10 {
+        let StreamError::Rejected(refused) = sum().await.unwrap_err() else {
+            panic!("not refused")
+        };
+        assert_eq!(refused.code, RejectCode::Busy);
+    }
+    let_go.send(()).unwrap();
+    while let Err(error) = sum().await {
+        assert!(matches!(error, StreamError::Rejected(_)), "{error}");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(client.line.dials(), 1);
 }
 
 /// C3
