@@ -35,8 +35,10 @@ scenarios! {
     e6_a_call_in_the_moment_of_the_close_is_unharmed,
     e7_a_cut_ends_every_stream_on_both_sides_as_lost,
     e8_the_next_call_after_a_cut_reconnects,
+    e8_a_connection_that_was_cut_is_not_the_current_one,
     e9_a_server_that_was_restarted_is_found_again,
     e10_disconnecting_ends_every_call_and_a_later_one_works,
+    e10_disconnecting_ends_the_calls_of_connections_that_go_away,
     e10_the_server_is_told_of_a_disconnection_whenever_it_comes,
     e11_disconnecting_stops_an_input_at_full_speed,
     e14_both_sides_notice_a_black_hole,
@@ -376,6 +378,22 @@ async fn e8_the_next_call_after_a_cut_reconnects(net: Net) {
     assert_eq!(client.line.dials(), 6);
 }
 
+/// E8, E12: a connection that is over is nobody's any more, before the next call and without one.
+async fn e8_a_connection_that_was_cut_is_not_the_current_one(net: Net) {
+    let rig = Rig::start(net, server()).await;
+    let client = rig.lasting_client();
+    assert_eq!(add(&client).await, Ok(5));
+    client.line.cut();
+    return_to_idle(&client).await;
+    let mut changes = client.status_changes();
+    let cut = Status::Disconnected(Some(LostReason::Closed(CloseReason::Eof)));
+    assert_eq!(soon("the status", changes.next()).await, Some(cut));
+    client.disconnect(); // there is nothing to end
+    assert_eq!(add(&client).await, Ok(5));
+    assert_eq!(soon("a change", changes.next()).await, Some(Status::Connecting));
+    assert_eq!(client.line.dials(), 2);
+}
+
 async fn return_to_idle(client: &TestClient) {
     until("the end", || matches!(client.status(), Status::Disconnected(_))).await;
 }
@@ -439,6 +457,58 @@ async fn e10_disconnecting_ends_every_call_and_a_later_one_works(net: Net) {
         assert_eq!(client.line.dials(), round);
     }
     assert_eq!(add(&client).await, Ok(5));
+}
+
+/// E10: also those on a connection that takes no new calls, whatever became of the next.
+async fn e10_disconnecting_ends_the_calls_of_connections_that_go_away(net: Net) {
+    let watch = Watch::default();
+    let start = async || {
+        let server = server_with(|example| example.stream("watched", watched_echo(&watch)));
+        Rig::start(net, server.build().unwrap()).await
+    };
+    for next_is_there in [true, false] {
+        let (going, staying) = (start().await, start().await);
+        let server = going.server.clone();
+        // Nobody but the second server is dialled a second time.
+        let lines = [going.client().line, staying.client().line];
+        let dials = AtomicUsize::new(0);
+        let dial: Dialling = Box::new(move || match dials.fetch_add(1, Ordering::SeqCst) {
+            0 => lines[0].dial(),
+            _ => lines[1].dial(),
+        });
+        let linger = if next_is_there { 2 * LONG } else { Duration::from_millis(10) };
+        let limits = Limits { linger, ..Limits::default() };
+        let client = TestClient::new(net, dial, ClientConfig { limits, ..Default::default() });
+        let begun = watch.begun();
+        let (input, mut replies) = open_call(&client, "Example.watched").await;
+
+        let mut peer = going.raw().await;
+        peer.say_hello().await;
+        let shutdown = tokio::spawn(async move { server.shutdown(2 * LONG).await });
+        until_told_to_go(&mut peer).await;
+        // The client hears of it at a time of its own, and connects anew then.
+        while client.line.dials() == 1 {
+            let _ = add(&client).await;
+        }
+        let mut next = Some(open_call(&client, "Example.watched").await);
+        if !next_is_there {
+            next = None;
+            return_to_idle(&client).await;
+        }
+        input.send(2).await.unwrap();
+        assert_eq!(soon("the echo", replies.next()).await, Some(Ok(2)), "it runs on");
+
+        client.disconnect();
+        assert_eq!(soon("the end", replies.next()).await, lost(CloseReason::Local));
+        let reason = LostReason::Closed(CloseReason::Local);
+        assert_eq!(input.send(3).await, Err(SendError::Lost(reason)));
+        if let Some((_input, mut replies)) = next {
+            assert_eq!(soon("the end", replies.next()).await, lost(CloseReason::Local));
+        }
+        watch.until_over(begun + 2).await;
+        drop(peer);
+        soon("the shutdown", shutdown).await.unwrap();
+    }
 }
 
 type Deed = Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>;
