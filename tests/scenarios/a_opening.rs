@@ -114,11 +114,18 @@ impl serde::Serialize for RawBytes<'_> {
 async fn a5_a_wrong_number_of_parameters_is_refused_alone(net: Net) {
     let rig = Rig::start(net, server()).await;
     let client = rig.client();
-    let none = client.call("Example.sum").unary::<i64>().await;
-    assert_eq!(code(none.err()), RejectCode::InvalidArguments);
-    let two =
-        client.call("Example.sum").parameter(stream::iter([1i64])).parameter(stream::iter([2i64]));
-    assert_eq!(code(two.unary::<i64>().await.err()), RejectCode::InvalidArguments);
+    for (method, arguments, sent, detail) in [
+        ("Example.sum", &[][..], 0, "0 parameter streams, where 1 is expected"),
+        ("Example.sum", &[], 2, "2 parameter streams, where 1 is expected"),
+        ("Example.add", &[4, 6], 1, "1 parameter stream, where 0 are expected"),
+    ] {
+        let call = client.call(method).arguments(&RawBytes(arguments));
+        let call = (0..sent).fold(call, |call, n| call.parameter(stream::iter([n as i64])));
+        let refused = call.unary::<i64>().await.unwrap_err();
+        let StreamError::Rejected(rejection) = refused else { panic!("{refused}") };
+        assert_eq!(rejection.code, RejectCode::InvalidArguments);
+        assert_eq!(&*rejection.detail, detail);
+    }
     let one = client.call("Example.sum").parameter(stream::iter([1i64, 2]));
     assert_eq!(one.unary::<i64>().await, Ok(3));
 }

@@ -2,6 +2,8 @@
 
 mod call;
 mod endpoint;
+#[cfg(test)]
+mod tests;
 
 pub use call::{Accepted, IncomingCall, NotImplemented};
 pub use endpoint::{Arguments, Endpoint, Failed, IntoFault, Parameters};
@@ -62,6 +64,9 @@ pub enum BuildError {
     /// Two methods of one name.
     #[error("two methods are named `{0}`")]
     DuplicateMethod(String),
+    /// A contract was given to an endpoint before any method.
+    #[error("a contract of endpoint `{0}` comes before any method that it could be of")]
+    StrayContract(String),
 }
 
 /// Makes a [`Server`].
@@ -88,11 +93,15 @@ impl ServerBuilder {
     /// The server.
     ///
     /// # Errors
-    /// [`BuildError`]: two things of one name, or limits that do not agree.
+    /// [`BuildError`]: two things of one name, a contract without a method, or limits that do not
+    /// agree.
     pub fn build(self) -> Result<Server, BuildError> {
         self.limits.validate().map_err(BuildError::Limits)?;
         let mut endpoints = HashMap::new();
         for endpoint in self.endpoints {
+            if endpoint.stray_contract {
+                return Err(BuildError::StrayContract(endpoint.name));
+            }
             let mut methods = HashMap::new();
             for (name, method) in endpoint.methods {
                 if methods.insert(name.clone(), method).is_some() {

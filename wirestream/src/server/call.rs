@@ -86,7 +86,9 @@ impl IncomingCall {
         let absent = (P::OPTIONAL ^ present).count_ones() as usize;
         let wanted = P::COUNT.map_or(sent, |count| count - absent);
         if wanted != sent {
-            return Err(invalid(format!("{sent} parameter streams, where {wanted} are expected")));
+            let streams = if sent == 1 { "parameter stream" } else { "parameter streams" };
+            let are = if wanted == 1 { "is" } else { "are" };
+            return Err(invalid(format!("{sent} {streams}, where {wanted} {are} expected")));
         }
         Ok((arguments, present))
     }

@@ -44,12 +44,14 @@ pub(super) type Method = Box<dyn Fn(IncomingCall) -> BoxFuture<()> + Send + Sync
 pub struct Endpoint {
     pub(super) name: String,
     pub(super) methods: Vec<(String, Method)>,
+    /// A contract was given before there was a method for it.
+    pub(super) stray_contract: bool,
 }
 
 impl Endpoint {
     /// An endpoint without methods.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), methods: Vec::new() }
+        Self { name: name.into(), methods: Vec::new(), stray_contract: false }
     }
 
     /// Adds a method that returns a stream. The call lasts until that stream ends, fails, or the
@@ -115,18 +117,23 @@ impl Endpoint {
     /// with another contract, and says so, is refused as
     /// [`RejectCode::ContractMismatch`](crate::RejectCode::ContractMismatch); one who does not say
     /// is not asked.
+    ///
+    /// Before any method was added there is none that it could be of: the server is not built
+    /// then, for [`BuildError::StrayContract`](crate::BuildError::StrayContract).
     pub fn contract(mut self, contract: &Contract) -> Self {
-        if let Some((name, method)) = self.methods.pop() {
-            let accepted = contract.accepted();
-            let checked: Method = Box::new(move |call| match call.differs_from(&accepted) {
-                None => method(call),
-                Some(rejection) => {
-                    call.reject(rejection);
-                    Box::pin(ready(()))
-                }
-            });
-            self.methods.push((name, checked));
-        }
+        let Some((name, method)) = self.methods.pop() else {
+            self.stray_contract = true;
+            return self;
+        };
+        let accepted = contract.accepted();
+        let checked: Method = Box::new(move |call| match call.differs_from(&accepted) {
+            None => method(call),
+            Some(rejection) => {
+                call.reject(rejection);
+                Box::pin(ready(()))
+            }
+        });
+        self.methods.push((name, checked));
         self
     }
 }
