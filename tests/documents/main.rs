@@ -1,10 +1,14 @@
 //! What the documents say is what the programs do.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Longer than any example takes, on a busy machine.
+const LONG: Duration = Duration::from_secs(60);
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace")
@@ -14,14 +18,61 @@ fn readme() -> String {
     std::fs::read_to_string(root().join("README.md")).expect("README.md")
 }
 
-/// The standard output of an example, which must end well.
+/// The standard output of an example, which must end well and soon.
 fn run_example(name: &str) -> String {
+    let mut example = Command::new(build_example(name));
+    example.current_dir(root());
+    output_within(LONG, name, &mut example)
+}
+
+/// Builds an example, for as long as that takes, and says where it is.
+fn build_example(name: &str) -> PathBuf {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(root()).args(["run", "--quiet", "--locked", "--example", name]);
+    cargo.current_dir(root()).args(["build", "--quiet", "--locked", "--example", name]);
+    cargo.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
     let output = cargo.output().expect("cargo runs");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{name} failed: {errors}");
-    String::from_utf8(output.stdout).expect("text")
+    assert!(output.status.success(), "{name} does not build");
+    let messages = String::from_utf8(output.stdout).expect("text");
+    let path = messages.rsplit_once("\"executable\":\"").and_then(|(_, rest)| rest.split_once('"'));
+    let (path, _) = path.expect("cargo tells where it is");
+    path.replace(r"\\", r"\").into()
+}
+
+/// The standard output of a program, which must end well within a time; it is killed otherwise.
+fn output_within(time: Duration, name: &str, program: &mut Command) -> String {
+    let program = program.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = program.spawn().expect("it runs");
+    let (output, errors) = (read(child.stdout.take()), read(child.stderr.take()));
+    let status = wait(&mut child, time);
+    let [output, errors] = [output, errors].map(|text| text.join().expect("text"));
+    let Some(is_success) = status else {
+        panic!("{name} did not end within {time:?}; it said: {output}{errors}");
+    };
+    assert!(is_success, "{name} failed: {errors}");
+    output
+}
+
+fn read(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<String> {
+    let mut pipe = pipe.expect("a pipe");
+    thread::spawn(move || {
+        let mut text = String::new();
+        pipe.read_to_string(&mut text).expect("text");
+        text
+    })
+}
+
+/// Whether a program ended well; `None` if it had to be killed.
+fn wait(child: &mut Child, time: Duration) -> Option<bool> {
+    let begun = Instant::now();
+    while begun.elapsed() < time {
+        if let Some(status) = child.try_wait().expect("it is a child") {
+            return Some(status.success());
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().expect("it can be killed");
+    child.wait().expect("it is a child");
+    None
 }
 
 /// What the README shows between two commands.
@@ -47,6 +98,18 @@ fn the_readme_starts_with_the_two_commands() {
 #[test]
 fn the_readme_has_at_most_120_lines() {
     assert!(readme().lines().count() <= 120);
+}
+
+#[test]
+#[should_panic(expected = "sleep did not end within 50ms; it said: ")]
+fn a_program_that_does_not_end_is_killed() {
+    output_within(Duration::from_millis(50), "sleep", Command::new("sleep").arg("1000000"));
+}
+
+#[test]
+#[should_panic(expected = "cargo failed: error: no such command")]
+fn a_program_that_fails_is_told_with_its_errors() {
+    output_within(LONG, "cargo", Command::new(env!("CARGO")).arg("no-such-command"));
 }
 
 #[test]

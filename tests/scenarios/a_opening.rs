@@ -1,11 +1,19 @@
 //! Group A: opening a call.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::{StreamExt, stream};
+use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt, stream};
+use tokio::sync::{mpsc, oneshot};
 use wirestream::wire::{AwayCode, Frame, frames};
-use wirestream::{Limits, NoError, Receiver, RejectCode, Session, Status, StreamError, channel};
-use wirestream_tests::{Net, Rig, open, scenarios, until};
+use wirestream::{
+    ClientConfig, Dial, IncomingCall, Limits, NoError, RejectCode, Session, StreamError, Transport,
+    TransportError, channel,
+};
+use wirestream_tests::{Dialling, Net, Rig, TestClient, open, scenarios, soon, until};
 
 use crate::methods::{Watch, drain, server, server_with};
 
@@ -49,14 +57,31 @@ async fn a2_an_unknown_method_is_not_found(net: Net) {
     assert_eq!(&*rejection.detail, "no method `nothing` in endpoint `Example`");
 }
 
-/// A3
+/// A3, R-CALL-3: as the peer sees it, also when the method replies at once, with all there is.
 async fn a3_a_valid_call_is_accepted_before_any_message(net: Net) {
-    let rig = Rig::start(net, server()).await;
-    let client = rig.client();
-    // A reply that came before the acceptance would be a violation, and end the connection.
-    let mut counted = client.call("Example.count").arguments(&(3u64,)).stream::<u64>();
-    assert_eq!(drain(&mut counted).await, (vec![0, 1, 2], None));
-    assert_eq!(client.status(), Status::Connected);
+    let at_once = |_: Session, (): (), (): ()| stream::iter((0..3u8).map(Ok::<_, NoError>));
+    let value = |_: Session, (): (), (): ()| std::future::ready(Ok::<_, NoError>(7u8));
+    let server = server_with(|e| e.stream("at_once", at_once).unary("value", value));
+    let rig = Rig::start(net, server.build().unwrap()).await;
+    let mut peer = rig.raw().await;
+    peer.say_hello().await;
+    peer.send(&[open(1, "Example.at_once"), open(2, "Example.value")]).await;
+    let (mut seen, mut ended) = ([const { Vec::new() }; 2], 0);
+    while ended < 2 {
+        let packet = peer.receive().await.expect("a packet");
+        for frame in frames(&packet) {
+            let (call, what) = match frame.expect("a valid frame") {
+                Frame::Accept { call } => (call, "accept"),
+                Frame::Message { call, half: 0, .. } => (call, "message"),
+                Frame::Close { call, half: 0 } => (call, "close"),
+                frame => panic!("{frame:?}"),
+            };
+            ended += usize::from(what == "close");
+            seen[call as usize - 1].push(what);
+        }
+    }
+    assert_eq!(seen[0], ["accept", "message", "message", "message", "close"]);
+    assert_eq!(seen[1], ["accept", "message", "close"]);
 }
 
 /// A4, R-DATA-2
@@ -89,11 +114,18 @@ impl serde::Serialize for RawBytes<'_> {
 async fn a5_a_wrong_number_of_parameters_is_refused_alone(net: Net) {
     let rig = Rig::start(net, server()).await;
     let client = rig.client();
-    let none = client.call("Example.sum").unary::<i64>().await;
-    assert_eq!(code(none.err()), RejectCode::InvalidArguments);
-    let two =
-        client.call("Example.sum").parameter(stream::iter([1i64])).parameter(stream::iter([2i64]));
-    assert_eq!(code(two.unary::<i64>().await.err()), RejectCode::InvalidArguments);
+    for (method, arguments, sent, detail) in [
+        ("Example.sum", &[][..], 0, "0 parameter streams, where 1 is expected"),
+        ("Example.sum", &[], 2, "2 parameter streams, where 1 is expected"),
+        ("Example.add", &[4, 6], 1, "1 parameter stream, where 0 are expected"),
+    ] {
+        let call = client.call(method).arguments(&RawBytes(arguments));
+        let call = (0..sent).fold(call, |call, n| call.parameter(stream::iter([n as i64])));
+        let refused = call.unary::<i64>().await.unwrap_err();
+        let StreamError::Rejected(rejection) = refused else { panic!("{refused}") };
+        assert_eq!(rejection.code, RejectCode::InvalidArguments);
+        assert_eq!(&*rejection.detail, detail);
+    }
     let one = client.call("Example.sum").parameter(stream::iter([1i64, 2]));
     assert_eq!(one.unary::<i64>().await, Ok(3));
 }
@@ -166,22 +198,79 @@ async fn a13_a_call_id_that_is_used_twice_is_a_violation(net: Net) {
     until("the end of the peer's connections", || rig.server.connections() == 1).await;
 }
 
-/// A14
-async fn a14_what_is_sent_before_acceptance_is_delivered_in_order(net: Net) {
-    let slow = |_: Session, (): (), (numbers,): (Receiver<u32>,)| {
-        async move {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            numbers.map(|number| Ok::<_, NoError>(number.unwrap()))
+/// Counts the messages that a client has sent.
+struct Tapped {
+    inner: Box<dyn Transport>,
+    messages: Arc<AtomicUsize>,
+}
+
+impl Transport for Tapped {
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, TransportError>>> {
+        self.inner.poll_recv(cx)
+    }
+
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        packet: &mut Bytes,
+    ) -> Poll<Result<(), TransportError>> {
+        let messages = frames(packet).filter(|f| matches!(f, Ok(Frame::Message { .. }))).count();
+        let sent = self.inner.poll_send(cx, packet);
+        if sent.is_ready() {
+            self.messages.fetch_add(messages, Ordering::SeqCst);
         }
-        .flatten_stream()
+        sent
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        self.inner.poll_flush(cx)
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        self.inner.poll_close(cx)
+    }
+}
+
+/// A14, R-OPEN-8
+async fn a14_what_is_sent_before_acceptance_is_delivered_in_order(net: Net) {
+    let (hold, mut held) = mpsc::unbounded_channel::<(IncomingCall, oneshot::Sender<()>)>();
+    let method = move |call| {
+        let hold = hold.clone();
+        async move {
+            // The method lasts as long as the test likes, and leaves the answer to it.
+            let (done, until_done) = oneshot::channel();
+            let _ = hold.send((call, done));
+            let _ = until_done.await;
+        }
     };
-    use futures_util::FutureExt;
-    let server = server_with(|example| example.stream("slow", slow)).build().unwrap();
+    let server = server_with(|example| example.method("held", method)).build().unwrap();
     let rig = Rig::start(net, server).await;
-    let client = rig.client();
+    let (messages, line) = (Arc::<AtomicUsize>::default(), rig.client().line);
+    let count = Arc::clone(&messages);
+    let dial: Dialling = Box::new(move || {
+        let (messages, dialled) = (Arc::clone(&count), line.dial());
+        Box::pin(async move {
+            let inner = dialled.await?;
+            Ok(Box::new(Tapped { inner, messages }) as Box<dyn Transport>)
+        })
+    });
+    let client = TestClient::new(net, dial, ClientConfig::default());
     let numbers = stream::iter(0..500u32);
-    let mut echo = client.call("Example.slow").parameter(numbers).stream::<u32>();
-    assert_eq!(drain(&mut echo).await, ((0..500).collect(), None));
+    let mut echo = client.call("Example.held").parameter(numbers).stream::<u32>();
+    let (call, done) = soon("the call", held.recv()).await.unwrap();
+    // More than 200 fit the window that a half begins with, at 64 bytes each (R-CREDIT-1).
+    until("the messages to leave", || messages.load(Ordering::SeqCst) > 200).await;
+    // What comes behind them is answered: so they have arrived.
+    let behind = client.call("Example.add").arguments(&(2i64, 3i64)).unary::<i64>();
+    assert_eq!(soon("an answer", behind).await, Ok(5));
+    assert_eq!((&mut echo).next().now_or_never(), None, "the call is not answered");
+
+    let mut accepted = call.accept().expect("the caller waits");
+    let numbers = accepted.parameter::<u32, NoError>().expect("a parameter");
+    let numbers = numbers.map(|number| number.expect("a number"));
+    let ((), echoed) = tokio::join!(accepted.reply_items(numbers), drain(&mut echo));
+    assert_eq!(echoed, ((0..500).collect(), None));
+    drop(done);
 }
 
 /// A15

@@ -1,7 +1,7 @@
 //! Group C: how calls and their streams end.
 
 use std::future::{Future, pending, ready};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
@@ -9,19 +9,21 @@ use std::task::{Context, Poll, Wake, Waker};
 use futures_util::future::{join, join_all};
 use futures_util::stream::FusedStream;
 use futures_util::{FutureExt, SinkExt, Stream, StreamExt, stream};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use wirestream::{
-    Client, CloseReason, IncomingCall, Limits, LostReason, NoError, Receiver, SendError, Sender,
-    Server, Session, Status, StreamError, channel, channel_with_error,
+    Client, CloseReason, IncomingCall, Limits, LostReason, NoError, Receiver, RejectCode,
+    SendError, Sender, Server, Session, Status, StreamError, channel, channel_with_error,
 };
-use wirestream_tests::{Net, Rig, TestClient, scenarios, soon, until};
+use wirestream_tests::{LONG, Net, Rig, TestClient, scenarios, soon, until};
 
 use crate::methods::{Problem, Watch, drain, feed, server, server_with};
 
 scenarios! {
     c1_an_ignored_input_is_stopped_and_the_reply_lives_on,
     c1_an_input_is_stopped_when_its_method_returns,
+    c1_whatever_ends_a_call_wakes_all_who_wait_on_its_streams,
     c2_a_dropped_reply_drops_its_endless_handler_and_closes_the_session,
+    c2_a_slot_is_taken_until_its_handler_was_dropped,
     c3_a_dropped_reply_drops_a_handler_within_a_slow_step,
     c4_a_call_dropped_before_its_answer_leaves_nothing_behind,
     c4_a_call_dropped_while_it_is_opened_leaves_nothing_behind,
@@ -36,6 +38,8 @@ scenarios! {
     c11_ten_listeners_pause_and_resume,
     c12_calls_opened_at_once_are_read_one_after_another,
     c13_the_last_messages_before_the_end_are_never_lost,
+    c13_a_sink_sends_all_that_it_took_before_it_closes,
+    c13_a_sink_that_is_not_ready_refuses_a_message_and_loses_none,
     c14_a_value_and_its_end_come_together_and_once,
 }
 
@@ -115,6 +119,97 @@ async fn c1_an_input_is_stopped_when_its_method_returns(net: Net) {
     check_unharmed(&client).await;
 }
 
+/// A future that was polled and waits; its task counts how often it is woken.
+struct Waiting<F> {
+    future: Pin<Box<F>>,
+    task: Arc<Counting>,
+}
+
+#[derive(Default)]
+struct Counting(AtomicUsize);
+
+impl Wake for Counting {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl<F: Future> Waiting<F> {
+    fn new(future: F) -> Self {
+        let mut waiting = Self { future: Box::pin(future), task: Arc::default() };
+        assert!(waiting.poll().is_pending());
+        waiting
+    }
+
+    fn poll(&mut self) -> Poll<F::Output> {
+        let waker = Arc::clone(&self.task).into();
+        self.future.as_mut().poll(&mut Context::from_waker(&waker))
+    }
+
+    /// What it resolves to, once it was woken.
+    async fn woken(mut self, what: &str) -> F::Output {
+        until(what, || self.task.0.load(Ordering::SeqCst) > 0).await;
+        let Poll::Ready(output) = self.poll() else { panic!("{what} in vain") };
+        output
+    }
+}
+
+/// C1, C2, E7: the end of a call alone, which no half is told of by a frame of its own (R-CALL-4,
+/// R-CALL-5, R-CALL-7).
+async fn c1_whatever_ends_a_call_wakes_all_who_wait_on_its_streams(net: Net) {
+    type Handles = (Receiver<Vec<u8>>, Receiver<Vec<u8>>, Sender<u64>);
+    let (hand_out, mut handles) = mpsc::unbounded_channel::<Handles>();
+    let method = move |call: IncomingCall| {
+        let hand_out = hand_out.clone();
+        async move {
+            let mut call = call.accept().expect("a caller");
+            let (full, empty) = (call.parameter().unwrap(), call.parameter().unwrap());
+            let _ = hand_out.send((full, empty, call.reply().unwrap()));
+            pending::<()>().await;
+        }
+    };
+    let server = server_with(|example| example.method("hand_out", method)).build().unwrap();
+    let rig = Rig::start(net, server).await;
+    let client = lasting(&rig);
+    let lost = LostReason::Closed(CloseReason::Eof);
+    for end in ["the method returns", "the caller gives up", "the connection is cut"] {
+        let (full, first) = channel::<Vec<u8>>();
+        let (empty, second) = channel::<Vec<u8>>();
+        let call = client.call("Example.hand_out").parameter(first).parameter(second);
+        let reply = call.stream::<u64>();
+        let (_unread, mut listened, replier) = soon("the call", handles.recv()).await.unwrap();
+        // Sixteen of these take exactly a window: 16 KiB each, two bytes of it for the length.
+        let message = vec![7; (Limits::default().half_window / 16 - 2) as usize];
+        for _ in 0..16 {
+            soon("the window", full.send(message.clone())).await.unwrap();
+        }
+        let sending = Waiting::new(full.send(message));
+        let closing = Waiting::new(empty.closed());
+        let listening = Waiting::new(listened.next());
+        let (sent, heard) = match end {
+            "the method returns" => {
+                replier.finish();
+                (SendError::Stopped, StreamError::Cancelled)
+            }
+            "the caller gives up" => {
+                let closing = Waiting::new(replier.closed());
+                drop(reply);
+                closing.woken("the callee wakes").await;
+                (SendError::Stopped, StreamError::Cancelled)
+            }
+            _ => {
+                let closing = Waiting::new(replier.closed());
+                client.line.cut();
+                closing.woken("the callee wakes").await;
+                (SendError::Lost(lost.clone()), StreamError::Lost(lost.clone()))
+            }
+        };
+        assert_eq!(sending.woken("the blocked sender wakes").await, Err(sent), "{end}");
+        closing.woken("the idle sender wakes").await;
+        assert_eq!(listening.woken("the receiver wakes").await, Some(Err(heard)), "{end}");
+    }
+}
+
 /// C2: Drop code first, close hooks after it (R-CALL-5, R-CALL-6).
 async fn c2_a_dropped_reply_drops_its_endless_handler_and_closes_the_session(net: Net) {
     struct Finally(Arc<Mutex<Vec<&'static str>>>);
@@ -154,6 +249,53 @@ async fn c2_a_dropped_reply_drops_its_endless_handler_and_closes_the_session(net
         assert_eq!(std::mem::take(&mut *log.lock().unwrap()), ["finally", "closed"]);
     }
     check_unharmed(&client).await;
+}
+
+/// Counts in when it is dropped, and is not done with that before it is told.
+struct SlowToDrop {
+    begun: Arc<AtomicUsize>,
+    go_on: std::sync::mpsc::Receiver<()>,
+}
+
+impl Drop for SlowToDrop {
+    fn drop(&mut self) {
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        let _ = self.go_on.recv_timeout(LONG);
+    }
+}
+
+/// C2, R-CALL-6
+async fn c2_a_slot_is_taken_until_its_handler_was_dropped(net: Net) {
+    let begun = Arc::<AtomicUsize>::default();
+    let (let_go, go_on) = std::sync::mpsc::channel();
+    let slow = Mutex::new(Some(SlowToDrop { begun: Arc::clone(&begun), go_on }));
+    let hold = move |_: Session, (): (), (): ()| {
+        let held = slow.lock().unwrap().take();
+        stream::iter([Ok::<_, NoError>(1u8)]).chain(stream::pending()).inspect(move |_| {
+            let _ = &held;
+        })
+    };
+    let server = server_with(|example| example.stream("hold", hold));
+    let limits = Limits { calls: 1, ..Limits::default() };
+    let rig = Rig::start(net, server.limits(limits).build().unwrap()).await;
+    let client = lasting(&rig);
+    let mut reply = client.call("Example.hold").stream::<u8>();
+    assert_eq!(soon("the call", reply.next()).await, Some(Ok(1)));
+    drop(reply);
+    until("the handler is being dropped", || begun.load(Ordering::SeqCst) == 1).await;
+    let sum = || client.call("Example.add").arguments(&(2_i64, 3_i64)).unary::<i64>();
+    for _ in 0..10 {
+        let StreamError::Rejected(refused) = sum().await.unwrap_err() else {
+            panic!("not refused")
+        };
+        assert_eq!(refused.code, RejectCode::Busy);
+    }
+    let_go.send(()).unwrap();
+    while let Err(error) = sum().await {
+        assert!(matches!(error, StreamError::Rejected(_)), "{error}");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(client.line.dials(), 1);
 }
 
 /// C3
@@ -294,7 +436,8 @@ async fn c4_a_call_dropped_while_it_is_opened_leaves_nothing_behind(net: Net) {
     let (sender, parameter) = channel::<String>();
     let on_wake = Arc::new(DropOnWake(Mutex::new(None)));
     let waker = Waker::from(Arc::clone(&on_wake));
-    let polled = pin!(sender.closed()).poll(&mut Context::from_waker(&waker));
+    let mut closed = pin!(sender.closed());
+    let polled = closed.as_mut().poll(&mut Context::from_waker(&waker));
     assert_eq!(polled, Poll::Pending);
     {
         // Whoever opens the call waits for this lock before it wakes the sender.
@@ -790,6 +933,62 @@ async fn c13_the_last_messages_before_the_end_are_never_lost(net: Net) {
     };
     let runs = stream::iter(0..RUNS).map(run).buffer_unordered(8).count();
     assert_eq!(soon("the end of all", runs).await as u64, RUNS);
+    check_unharmed(&client).await;
+}
+
+/// A server whose method `late` takes its input once it is told to go on, and tells the sizes.
+fn late(go: &Arc<Notify>) -> Server {
+    let go = Arc::clone(go);
+    let late = move |_: Session, (): (), (mut input,): (Receiver<Vec<u8>>,)| {
+        let go = Arc::clone(&go);
+        async move {
+            go.notified().await;
+            let (all, end) = drain(&mut input).await;
+            Ok::<_, NoError>((all.iter().map(Vec::len).collect::<Vec<_>>(), end.is_none()))
+        }
+    };
+    server_with(|example| example.unary("late", late)).build().unwrap()
+}
+
+/// C13: also what it took when there was no room any more.
+async fn c13_a_sink_sends_all_that_it_took_before_it_closes(net: Net) {
+    let go = Arc::new(Notify::new());
+    let rig = Rig::start(net, late(&go)).await;
+    let client = lasting(&rig);
+    let (sender, parameter) = channel::<Vec<u8>>();
+    let reply = client.call("Example.late").parameter(parameter).unary::<(Vec<usize>, bool)>();
+    let mut sink = sender.into_sink();
+    // Sixteen of these take exactly a window: 16 KiB each, two bytes of it for the length.
+    let size = (rig.server.limits().half_window / 16 - 2) as usize;
+    for _ in 0..16 {
+        soon("the window", sink.send(vec![7; size])).await.unwrap();
+    }
+    sink.feed(vec![7; 1]).await.unwrap();
+    let mut closing = pin!(sink.close());
+    assert_eq!((&mut closing).now_or_never(), None, "there is no room for the last message");
+    go.notify_one();
+    soon("the close", closing).await.unwrap();
+    let all = [vec![size; 16], vec![1]].concat();
+    assert_eq!(soon("the reply", reply).await, Ok((all, true)));
+    check_unharmed(&client).await;
+}
+
+/// C13
+async fn c13_a_sink_that_is_not_ready_refuses_a_message_and_loses_none(net: Net) {
+    let go = Arc::new(Notify::new());
+    let rig = Rig::start(net, late(&go)).await;
+    let client = lasting(&rig);
+    let (sender, parameter) = channel::<Vec<u8>>();
+    let reply = client.call("Example.late").parameter(parameter).unary::<(Vec<usize>, bool)>();
+    let mut sink = sender.into_sink();
+    assert_eq!(sink.start_send_unpin(vec![1; 1]), Ok(()));
+    assert_eq!(sink.start_send_unpin(vec![2; 2]), Err(SendError::NotReady));
+    sink.feed(vec![3; 3]).await.unwrap();
+    assert_eq!(sink.start_send_unpin(vec![4; 4]), Err(SendError::NotReady));
+    sink.close().await.unwrap();
+    assert_eq!(sink.start_send_unpin(vec![5; 5]), Err(SendError::Stopped));
+    go.notify_one();
+    assert_eq!(soon("the reply", reply).await, Ok((vec![1, 3], true)));
     check_unharmed(&client).await;
 }
 

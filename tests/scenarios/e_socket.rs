@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::future::{join_all, try_join_all};
 use futures_util::{Stream, StreamExt, stream};
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Notify, mpsc, oneshot};
 use wirestream::wire::{AwayCode, Frame, frames};
 use wirestream::{
@@ -35,8 +35,10 @@ scenarios! {
     e6_a_call_in_the_moment_of_the_close_is_unharmed,
     e7_a_cut_ends_every_stream_on_both_sides_as_lost,
     e8_the_next_call_after_a_cut_reconnects,
+    e8_a_connection_that_was_cut_is_not_the_current_one,
     e9_a_server_that_was_restarted_is_found_again,
     e10_disconnecting_ends_every_call_and_a_later_one_works,
+    e10_disconnecting_ends_the_calls_of_connections_that_go_away,
     e10_the_server_is_told_of_a_disconnection_whenever_it_comes,
     e11_disconnecting_stops_an_input_at_full_speed,
     e14_both_sides_notice_a_black_hole,
@@ -102,12 +104,12 @@ async fn e1_first_calls_share_one_attempt_to_connect(net: Net) {
 
 /// E2
 async fn e2_without_a_server_each_call_ends_with_a_connect_error(net: Net) {
+    // Held and not listening, so that nobody else listens there either.
+    let port = TcpSocket::new_v4().unwrap();
+    port.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let dial: Dialling = match net {
         Net::Memory => Box::new(|| Nobody.dial()),
-        Net::Tokio | Net::Smol => {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            dial_address(net, listener.local_addr().unwrap(), LONG)
-        }
+        Net::Tokio | Net::Smol => dial_address(net, port.local_addr().unwrap(), LONG),
     };
     let client = TestClient::new(net, dial, ClientConfig::default());
     let (input, messages) = channel::<i64>();
@@ -376,6 +378,22 @@ async fn e8_the_next_call_after_a_cut_reconnects(net: Net) {
     assert_eq!(client.line.dials(), 6);
 }
 
+/// E8, E12: a connection that is over is nobody's any more, before the next call and without one.
+async fn e8_a_connection_that_was_cut_is_not_the_current_one(net: Net) {
+    let rig = Rig::start(net, server()).await;
+    let client = rig.lasting_client();
+    assert_eq!(add(&client).await, Ok(5));
+    client.line.cut();
+    return_to_idle(&client).await;
+    let mut changes = client.status_changes();
+    let cut = Status::Disconnected(Some(LostReason::Closed(CloseReason::Eof)));
+    assert_eq!(soon("the status", changes.next()).await, Some(cut));
+    client.disconnect(); // there is nothing to end
+    assert_eq!(add(&client).await, Ok(5));
+    assert_eq!(soon("a change", changes.next()).await, Some(Status::Connecting));
+    assert_eq!(client.line.dials(), 2);
+}
+
 async fn return_to_idle(client: &TestClient) {
     until("the end", || matches!(client.status(), Status::Disconnected(_))).await;
 }
@@ -439,6 +457,58 @@ async fn e10_disconnecting_ends_every_call_and_a_later_one_works(net: Net) {
         assert_eq!(client.line.dials(), round);
     }
     assert_eq!(add(&client).await, Ok(5));
+}
+
+/// E10: also those on a connection that takes no new calls, whatever became of the next.
+async fn e10_disconnecting_ends_the_calls_of_connections_that_go_away(net: Net) {
+    let watch = Watch::default();
+    let start = async || {
+        let server = server_with(|example| example.stream("watched", watched_echo(&watch)));
+        Rig::start(net, server.build().unwrap()).await
+    };
+    for next_is_there in [true, false] {
+        let (going, staying) = (start().await, start().await);
+        let server = going.server.clone();
+        // Nobody but the second server is dialled a second time.
+        let lines = [going.client().line, staying.client().line];
+        let dials = AtomicUsize::new(0);
+        let dial: Dialling = Box::new(move || match dials.fetch_add(1, Ordering::SeqCst) {
+            0 => lines[0].dial(),
+            _ => lines[1].dial(),
+        });
+        let linger = if next_is_there { 2 * LONG } else { Duration::from_millis(10) };
+        let limits = Limits { linger, ..Limits::default() };
+        let client = TestClient::new(net, dial, ClientConfig { limits, ..Default::default() });
+        let begun = watch.begun();
+        let (input, mut replies) = open_call(&client, "Example.watched").await;
+
+        let mut peer = going.raw().await;
+        peer.say_hello().await;
+        let shutdown = tokio::spawn(async move { server.shutdown(2 * LONG).await });
+        until_told_to_go(&mut peer).await;
+        // The client hears of it at a time of its own, and connects anew then.
+        while client.line.dials() == 1 {
+            let _ = add(&client).await;
+        }
+        let mut next = Some(open_call(&client, "Example.watched").await);
+        if !next_is_there {
+            next = None;
+            return_to_idle(&client).await;
+        }
+        input.send(2).await.unwrap();
+        assert_eq!(soon("the echo", replies.next()).await, Some(Ok(2)), "it runs on");
+
+        client.disconnect();
+        assert_eq!(soon("the end", replies.next()).await, lost(CloseReason::Local));
+        let reason = LostReason::Closed(CloseReason::Local);
+        assert_eq!(input.send(3).await, Err(SendError::Lost(reason)));
+        if let Some((_input, mut replies)) = next {
+            assert_eq!(soon("the end", replies.next()).await, lost(CloseReason::Local));
+        }
+        watch.until_over(begun + 2).await;
+        drop(peer);
+        soon("the shutdown", shutdown).await.unwrap();
+    }
 }
 
 type Deed = Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>;
@@ -569,9 +639,12 @@ async fn e11_disconnecting_stops_an_input_at_full_speed(net: Net) {
     until("the end of all but the last", || rig.server.connections() <= 1).await;
 }
 
-/// E14, R-ALIVE-2, R-ALIVE-3
+/// E14, R-ALIVE-2, R-ALIVE-3: not before the time of a ping and of its answer has passed since the
+/// last sign of life, and soon after that.
 async fn e14_both_sides_notice_a_black_hole(net: Net) {
-    let (ping, dead) = (Duration::from_millis(150), Duration::from_millis(150));
+    let (ping, dead) = (Duration::from_millis(250), Duration::from_millis(250));
+    // Less than another ping or answer would take.
+    let slack = Duration::from_millis(200);
     let limits = Limits { ping, dead, ..Limits::default() };
     let watch = Watch::default();
     let server = server_with(|example| {
@@ -582,23 +655,75 @@ async fn e14_both_sides_notice_a_black_hole(net: Net) {
         })
     });
     let rig = Rig::start(net, server.limits(limits.clone()).build().unwrap()).await;
-    let client = rig.client_with(limits);
-    // A quiet call, and one at full speed.
-    let (_input, mut replies) = open_call(&client, "Example.watched").await;
-    let mut numbers = client.call("Example.count_up").stream::<u64>();
-    for number in 0..1_000 {
-        assert_eq!(numbers.next().await, Some(Ok(number)));
+    for round in 1.. {
+        let client = rig.client_with(limits.clone());
+        // A quiet call, and one at full speed.
+        let (input, mut replies) = open_call(&client, "Example.watched").await;
+        let mut numbers = client.call("Example.count_up").stream::<u64>();
+        for number in 0..1_000 {
+            assert_eq!(numbers.next().await, Some(Ok(number)));
+        }
+        // A sign of life to each side, later than this.
+        let alive = Instant::now();
+        input.send(2).await.unwrap();
+        assert_eq!(replies.next().await, Some(Ok(2)));
+        client.line.stall();
+        let stalled = Instant::now();
+
+        let pauses = Pauses::watch();
+        let here = async {
+            assert_eq!(soon("the end", replies.next()).await, lost(CloseReason::Timeout));
+            Instant::now()
+        };
+        let there = async {
+            // The server hears nothing of that: it finds out by itself.
+            watch.until_over(2 * round).await;
+            Instant::now()
+        };
+        let noticed: [Instant; 2] = tokio::join!(here, there).into();
+        let longest_pause = pauses.longest();
+        for noticed in noticed {
+            assert!(noticed - alive >= ping + dead, "{:?}", noticed - alive);
+        }
+        let (_, end) = soon("the end", drain(&mut numbers)).await;
+        assert_eq!(end, Some(StreamError::Lost(LostReason::Closed(CloseReason::Timeout))));
+        assert_eq!(client.line.dials(), 1);
+        assert_eq!(add(&client).await, Ok(5));
+        assert_eq!(client.line.dials(), 2);
+
+        let took = noticed.map(|noticed| noticed - stalled);
+        if took.iter().all(|took| *took <= ping + dead + slack) {
+            return;
+        }
+        // Unless the machine was too busy for that to say anything.
+        assert!(longest_pause > slack / 4, "noticed after {took:?}");
+    }
+}
+
+/// How busy the machine is: the longest time that a task had to wait for its turn.
+struct Pauses(tokio::task::JoinHandle<()>, Arc<Mutex<Duration>>);
+
+impl Pauses {
+    fn watch() -> Self {
+        let longest = Arc::<Mutex<Duration>>::default();
+        let noted = Arc::clone(&longest);
+        Self(
+            tokio::spawn(async move {
+                loop {
+                    let before = Instant::now();
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                    let mut longest = noted.lock().unwrap();
+                    *longest = longest.max(before.elapsed());
+                }
+            }),
+            longest,
+        )
     }
 
-    client.line.stall();
-    assert_eq!(soon("the end", replies.next()).await, lost(CloseReason::Timeout));
-    let (_, end) = soon("the end", drain(&mut numbers)).await;
-    assert_eq!(end, Some(StreamError::Lost(LostReason::Closed(CloseReason::Timeout))));
-    // The server hears nothing of that: it finds out by itself.
-    watch.until_over(2).await;
-    assert_eq!(client.line.dials(), 1);
-    assert_eq!(add(&client).await, Ok(5));
-    assert_eq!(client.line.dials(), 2);
+    fn longest(self) -> Duration {
+        self.0.abort();
+        *self.1.lock().unwrap()
+    }
 }
 
 /// E15, R-ALIVE-1

@@ -1,19 +1,23 @@
 //! Applications and peers at their most awkward.
 
-use std::sync::Arc;
+use std::future::Future;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake};
 use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt, StreamExt, stream};
 use wirestream::{
-    ClientConfig, Endpoint, NoError, RetryPolicy, Server, Session, StreamError, channel,
+    ClientConfig, Endpoint, NoError, Receiver, RetryPolicy, Server, Session, StreamError, channel,
 };
-use wirestream_tests::{Dialling, Net, Nobody, Rig, TestClient, scenarios, soon, until};
+use wirestream_tests::{Dialling, LONG, Net, Nobody, Rig, TestClient, scenarios, soon, until};
 
 scenarios! {
     a_second_shutdown_never_prolongs_the_first,
     the_sender_of_a_call_given_up_while_connecting_is_stopped,
     a_session_is_closed_whatever_its_method_panicked_with,
+    waits_that_are_given_up_are_forgotten,
 }
 
 /// R-AWAY-4
@@ -72,4 +76,71 @@ async fn a_session_is_closed_whatever_its_method_panicked_with(net: Net) {
     let client = rig.client();
     assert_eq!(client.call("E.panic").unary::<u64>().await, Err(StreamError::Failed));
     until("the hook ran", || hooked.load(Ordering::SeqCst)).await;
+}
+
+/// A task that nobody runs; whoever could wake it holds a part of it.
+struct Task;
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {}
+}
+
+/// Waits for a moment, each time in a task of its own: whoever was to wake it knows nothing of it
+/// any more.
+fn give_up_waiting<F: Future>(what: &str, wait: impl Fn() -> F) {
+    for _ in 0..100 {
+        let task = Arc::new(Task);
+        {
+            let mut wait = pin!(wait());
+            let waker = Arc::clone(&task).into();
+            let polled = wait.as_mut().poll(&mut Context::from_waker(&waker));
+            assert!(polled.is_pending(), "{what} is not to be had");
+            drop(waker);
+            assert!(Arc::strong_count(&task) > 1, "{what} is waited for");
+        }
+        assert_eq!(Arc::strong_count(&task), 1, "{what} is not waited for any more");
+    }
+}
+
+/// What waits for something that does not come holds no more than the one who waits.
+async fn waits_that_are_given_up_are_forgotten(net: Net) {
+    let sessions = Arc::new(Mutex::new(None));
+    let hold = {
+        let sessions = Arc::clone(&sessions);
+        move |session: Session, (): (), unread: (Receiver<Vec<u8>>,)| {
+            *sessions.lock().unwrap() = Some(session);
+            stream::pending::<Result<u64, NoError>>().map(move |item| {
+                let _held = &unread;
+                item
+            })
+        }
+    };
+    let endpoint = Endpoint::new("E").stream("hold", hold);
+    let rig = Rig::start(net, Server::builder().endpoint(endpoint).build().unwrap()).await;
+    let client = rig.client();
+    let (sender, parameter) = channel::<Vec<u8>>();
+    give_up_waiting("a call to send on", || sender.send(vec![7]));
+    give_up_waiting("the end of a call to come", || sender.closed());
+
+    let mut reply = client.call("E.hold").parameter(parameter).stream::<u64>();
+    // Sixteen of these take exactly a window: 16 KiB each, two bytes of it for the length.
+    let message = vec![7; (rig.server.limits().half_window / 16 - 2) as usize];
+    for _ in 0..16 {
+        soon("the window", sender.send(message.clone())).await.unwrap();
+    }
+    give_up_waiting("room", || sender.send(message.clone()));
+    give_up_waiting("the end of the call", || sender.closed());
+    until("the call", || sessions.lock().unwrap().is_some()).await;
+    let session = sessions.lock().unwrap().clone().unwrap();
+    give_up_waiting("the end of the session", || session.closed());
+    give_up_waiting("the end of the server", || rig.server.shutdown(LONG));
+
+    // A stream that goes from task to task: the last alone is to be woken.
+    let tasks = [(); 100].map(|()| Arc::new(Task));
+    for task in &tasks {
+        let waker = Arc::clone(task).into();
+        assert!(reply.poll_next_unpin(&mut Context::from_waker(&waker)).is_pending());
+    }
+    let kept = tasks.iter().filter(|task| Arc::strong_count(task) > 1).count();
+    assert_eq!(kept, 1, "tasks are kept that wait no more");
 }

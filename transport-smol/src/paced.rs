@@ -11,19 +11,25 @@ pub(crate) const READS_PER_TURN: u8 = 8;
 /// A stream that makes its reader wait now and then, so that other tasks get their turn although
 /// the peer sends faster than one can read. smol itself has no such budget.
 ///
-/// Writing needs none: it ends with a buffer that has a bound.
+/// Writing needs none: it ends with a buffer that has a bound. What is written is counted.
 pub(crate) struct Paced<S> {
     stream: S,
     reads: u8,
+    written: u64,
 }
 
 impl<S> Paced<S> {
     pub(crate) fn new(stream: S) -> Self {
-        Self { stream, reads: 0 }
+        Self { stream, reads: 0, written: 0 }
     }
 
     pub(crate) fn get_ref(&self) -> &S {
         &self.stream
+    }
+
+    /// How many bytes the stream has taken so far.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
     }
 }
 
@@ -50,7 +56,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
+        self.written += written as u64;
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

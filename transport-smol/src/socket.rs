@@ -66,6 +66,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Transport for WebSocket
             Pin::new(stream).poll_read(cx, &mut [0; 2048])
         })
     }
+
+    fn written(&self) -> u64 {
+        self.packets.get_ref().get_ref().written()
+    }
 }
 
 impl<S> fmt::Debug for WebSocket<S> {

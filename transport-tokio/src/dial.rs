@@ -13,6 +13,7 @@ use wirestream_websocket::{
     handshake_failure, request,
 };
 
+use crate::counted::Counted;
 use crate::{Tokio, WebSocket};
 
 /// A client of the server at a `ws://host:port/path` URL, on the current runtime, with the default
@@ -114,9 +115,10 @@ impl Dialer {
         stream.set_nodelay(true).map_err(|error| unreachable(error.to_string()))?;
         *stage = Stage::Handshake;
         let request = request(address, &self.headers);
-        let (stream, response) = client_async_with_config(request, stream, Some(config()))
-            .await
-            .map_err(|error| handshake_failure(address, &error))?;
+        let (stream, response) =
+            client_async_with_config(request, Counted::new(stream), Some(config()))
+                .await
+                .map_err(|error| handshake_failure(address, &error))?;
         check_response(address, &response)?;
         Ok(WebSocket::new(stream))
     }

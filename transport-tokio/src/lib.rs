@@ -59,6 +59,7 @@
 //! loop goes on. TLS is not built in: put a proxy in front, or bring a stream of your own.
 
 mod accept;
+mod counted;
 mod dial;
 mod runtime;
 mod serve;

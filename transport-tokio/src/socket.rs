@@ -9,30 +9,33 @@ use tokio_tungstenite::WebSocketStream;
 use wirestream::{Transport, TransportError};
 use wirestream_websocket::{Packets, Side, config};
 
+use crate::counted::Counted;
+
 /// A WebSocket over any stream, as a [`Transport`] for packets.
 ///
 /// What one poll does is bounded by its own count of messages, and within a message that comes in
 /// many pieces by tokio's budget.
 pub struct WebSocket<S> {
-    packets: Packets<WebSocketStream<S>>,
+    packets: Packets<WebSocketStream<Counted<S>>>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// A stream on which the handshake is done, both ends having agreed on the subprotocol
     /// `wirestream.v1` and on no extension, and nothing has been read beyond it.
     pub fn upgraded(stream: S, side: Side) -> Self {
+        let stream = Counted::new(stream);
         // A future by its signature alone: it waits for nothing.
         let made = WebSocketStream::from_raw_socket(stream, side.into(), Some(config()));
         Self::new(made.now_or_never().expect("a WebSocket is made of a stream without waiting"))
     }
 
-    pub(crate) fn new(stream: WebSocketStream<S>) -> Self {
+    pub(crate) fn new(stream: WebSocketStream<Counted<S>>) -> Self {
         Self { packets: Packets::new(stream) }
     }
 
     /// The stream below.
     pub fn get_ref(&self) -> &S {
-        self.packets.get_ref().get_ref()
+        self.packets.get_ref().get_ref().get_ref()
     }
 }
 
@@ -62,6 +65,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Transport for WebSocket
             ready!(Pin::new(stream).poll_read(cx, &mut bytes))?;
             Poll::Ready(Ok(bytes.filled().len()))
         })
+    }
+
+    fn written(&self) -> u64 {
+        self.packets.get_ref().get_ref().written()
     }
 }
 

@@ -17,6 +17,7 @@ use crate::error::{NoError, SendError};
 use crate::link::Link;
 use crate::sender::Sender;
 use crate::transport::Runtime;
+use crate::waiters::{Waiter, Waiters};
 
 /// A sender, and the parameter to call a method with: what is sent goes to that method.
 ///
@@ -127,23 +128,21 @@ where
 /// Sends the items of a stream until it ends or nobody wants more.
 async fn forward<T: Serialize, E>(stream: impl Stream<Item = T>, sender: Sender<T, E>) {
     let mut stream = pin!(stream);
-    loop {
-        let next = {
-            let stopped = pin!(sender.closed());
-            match select(stream.next(), stopped).await {
-                Either::Left((next, _)) => next,
-                Either::Right(((), _)) => return,
-            }
-        };
-        match next {
-            None => return sender.finish(),
-            Some(item) => {
-                if sender.send(item).await.is_err() {
-                    return;
+    {
+        let mut stopped = pin!(sender.closed());
+        loop {
+            match select(stream.next(), stopped.as_mut()).await {
+                Either::Left((None, _)) => break,
+                Either::Left((Some(item), _)) => {
+                    if sender.send(item).await.is_err() {
+                        return;
+                    }
                 }
+                Either::Right(((), _)) => return,
             }
         }
     }
+    sender.finish();
 }
 
 /// Where a sender waits for the half that it is to send on.
@@ -153,7 +152,7 @@ pub(crate) struct Socket(Mutex<State>);
 #[derive(Debug)]
 enum State {
     Waiting {
-        wakers: Vec<Waker>,
+        senders: Waiters,
         /// The sender is gone already; this is how its stream ends.
         end: Option<Result<(), Fault>>,
     },
@@ -163,7 +162,7 @@ enum State {
 
 impl Default for State {
     fn default() -> Self {
-        Self::Waiting { wakers: Vec::new(), end: None }
+        Self::Waiting { senders: Waiters::default(), end: None }
     }
 }
 
@@ -175,15 +174,15 @@ impl Socket {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn poll(&self, cx: &Context<'_>) -> Poll<Found> {
+    pub(crate) fn poll(&self, waiter: &mut Waiter, cx: &Context<'_>) -> Poll<Found> {
         let mut state = self.state();
         match &mut *state {
             State::Open(link, half) => Poll::Ready(Ok((Arc::clone(link), *half))),
             State::Gone(error) => Poll::Ready(Err(error.clone())),
-            State::Waiting { wakers, .. } => {
-                if !wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
-                    wakers.push(cx.waker().clone());
-                }
+            State::Waiting { senders, .. } => {
+                let replaced = senders.add(waiter, cx);
+                drop(state);
+                drop(replaced);
                 Poll::Pending
             }
         }
@@ -236,8 +235,8 @@ impl Plug {
     /// Replaces the state if it waits, wakes the sender, and returns the end that it recorded.
     fn replace(&self, next: State) -> Option<Option<Result<(), Fault>>> {
         let mut state = self.0.state();
-        let State::Waiting { wakers, end } = &mut *state else { return None };
-        let (wakers, end) = (std::mem::take(wakers), end.take());
+        let State::Waiting { senders, end } = &mut *state else { return None };
+        let (wakers, end) = (senders.take().collect::<Vec<_>>(), end.take());
         *state = next;
         drop(state);
         wakers.into_iter().for_each(Waker::wake);

@@ -1,5 +1,8 @@
 //! The future that owns a transport and moves packets between it and the connection's state.
 
+#[cfg(test)]
+mod tests;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -34,14 +37,22 @@ pub(crate) struct Driver {
     /// A packet that the transport has no room for yet.
     packet: Bytes,
     unflushed: bool,
-    /// When a transport that takes nothing is given up.
-    stall: Option<Time>,
+    /// Set while the transport takes nothing.
+    stall: Option<Stall>,
     stall_after: Duration,
     receive_ended: bool,
     /// The transport failed: nothing more can be told through it.
     broken: bool,
     closing: Option<Time>,
     wakes: Wakes,
+}
+
+/// A transport that takes nothing any more.
+struct Stall {
+    /// What it had written out by then.
+    written: u64,
+    /// When it is given up.
+    deadline: Time,
 }
 
 /// Whether a turn left something undone that needs no wake-up from outside.
@@ -119,9 +130,6 @@ impl Driver {
         if let Some(drain) = core.shutdown.take() {
             core.connection.shutdown(now + drain);
         }
-        if self.stall.is_some_and(|stall| stall <= now) {
-            core.connection.handle_stall();
-        }
         if core.connection.poll_timeout().is_some_and(|deadline| deadline <= now) {
             core.connection.handle_timeout(now);
         }
@@ -148,7 +156,7 @@ impl Driver {
                     self.stall = None;
                 }
                 Poll::Pending => {
-                    self.stall.get_or_insert(now + self.stall_after);
+                    self.wait(now);
                     return Ok(Turn::Done);
                 }
             }
@@ -164,12 +172,22 @@ impl Driver {
                     self.unflushed = false;
                     self.stall = None;
                 }
-                Poll::Pending => {
-                    self.stall.get_or_insert(now + self.stall_after);
-                }
+                Poll::Pending => self.wait(now),
             }
         }
         Ok(Turn::Done)
+    }
+
+    /// The transport has no room: it is given up if it took nothing at all for too long.
+    fn wait(&mut self, now: Time) {
+        let written = self.transport.written();
+        match &self.stall {
+            Some(stall) if stall.written != written => {}
+            Some(stall) if stall.deadline > now => return,
+            Some(_) => return self.link.with(|core| core.connection.handle_stall()),
+            None => {}
+        }
+        self.stall = Some(Stall { written, deadline: now + self.stall_after });
     }
 
     /// Once the connection is over: sends what tells the peer so, ends the transport in order, and
@@ -208,7 +226,8 @@ impl Driver {
             none @ None => *none = Some(cx.waker().clone()),
         }
         drop(core);
-        let deadline = deadline.into_iter().chain(self.stall).min();
+        let stall = self.stall.as_ref().map(|stall| stall.deadline);
+        let deadline = deadline.into_iter().chain(stall).min();
         match deadline.map(|deadline| self.timer.poll_until(cx, deadline)) {
             Some(Poll::Ready(())) => Turn::More,
             Some(Poll::Pending) | None => Turn::Done,

@@ -162,6 +162,10 @@ pub enum SendError {
     /// The message did not encode.
     #[error("a message does not encode: {0}")]
     Encode(CodecError),
+    /// A [`SenderSink`](crate::SenderSink) was given a message while it held another, without a
+    /// `poll_ready` in between that found it ready.
+    #[error("the sink was not ready for another message")]
+    NotReady,
 }
 
 impl SendError {

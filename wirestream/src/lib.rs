@@ -88,6 +88,7 @@ mod server;
 mod session;
 mod transport;
 mod value;
+mod waiters;
 
 pub use authentication::{Access, Authentication, Revocation};
 pub use channel::{FailsWith, IntoParameter, Parameter, channel, channel_with_error};

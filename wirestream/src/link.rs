@@ -1,6 +1,9 @@
 //! A connection shared by its driver and its handles: the protocol's state behind one mutex, and
 //! who waits for what.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
@@ -9,6 +12,7 @@ use std::time::Duration;
 use wirestream_protocol::{CallId, Connection, Event, Inbound, Outbound};
 
 use crate::session::Session;
+use crate::waiters::{Waiter, Waiters};
 
 /// Shared by the driver and all handles of a connection.
 ///
@@ -35,9 +39,9 @@ pub(crate) struct Core {
 #[derive(Debug, Default)]
 struct CallWakers {
     /// By the half's number. Several may wait to send on one half.
-    halves: Vec<Vec<Waker>>,
-    /// The session whose handler runs, on the callee's side.
-    session: Option<(CallId, Session)>,
+    halves: Vec<Waiters>,
+    /// The session whose handler runs, on the callee's side, until the call is over.
+    session: Option<Session>,
 }
 
 /// What is to be done once the lock is free: whom to wake, and which sessions to let go of, as
@@ -118,8 +122,9 @@ impl Core {
                 Event::Writable(half) | Event::Stopped(half) => {
                     self.wake_half(half.call(), half.index(), wakes);
                 }
-                Event::Ended(id, _) => self.wake_call(id, wakes),
                 Event::Accepted(id) => self.wake_half(id, 0, wakes),
+                // Who waits on its halves is told of each of them.
+                Event::Ended(id, _) => self.end_session(id, wakes),
                 _ => {}
             }
         }
@@ -128,41 +133,57 @@ impl Core {
     fn wake_half(&mut self, call: CallId, half: usize, wakes: &mut Wakes) {
         let waiting = self.calls.get_mut(call.slot()).and_then(|call| call.halves.get_mut(half));
         if let Some(waiting) = waiting {
-            wakes.wakers.append(waiting);
+            wakes.wakers.extend(waiting.take());
         }
     }
 
-    fn wake_call(&mut self, id: CallId, wakes: &mut Wakes) {
-        let Some(call) = self.calls.get_mut(id.slot()) else { return };
-        call.halves.iter_mut().for_each(|waiting| wakes.wakers.append(waiting));
-        if let Some((_, session)) = call.session.take_if(|(of, _)| *of == id) {
+    fn end_session(&mut self, id: CallId, wakes: &mut Wakes) {
+        let session = self.calls.get_mut(id.slot()).and_then(|call| call.session.take());
+        if let Some(session) = session {
             wakes.wakers.extend(session.call_ended());
             wakes.sessions.push(session);
         }
     }
 
-    pub(crate) fn wait_readable(&mut self, half: Inbound, cx: &Context<'_>) {
-        self.wait(half.call(), half.index(), cx);
+    /// Whoever waits here is woken when there may be something to receive. What is returned is
+    /// dropped once the lock is free.
+    #[must_use = "a waker is dropped once the lock is free"]
+    pub(crate) fn wait_readable(
+        &mut self,
+        half: Inbound,
+        waiter: &mut Waiter,
+        cx: &Context<'_>,
+    ) -> Option<Waker> {
+        self.waiters(half.call(), half.index()).add(waiter, cx)
     }
 
-    pub(crate) fn wait_writable(&mut self, half: Outbound, cx: &Context<'_>) {
-        self.wait(half.call(), half.index(), cx);
+    /// As [`wait_readable`](Self::wait_readable), for room to send and for the half's end.
+    #[must_use = "a waker is dropped once the lock is free"]
+    pub(crate) fn wait_writable(
+        &mut self,
+        half: Outbound,
+        waiter: &mut Waiter,
+        cx: &Context<'_>,
+    ) -> Option<Waker> {
+        self.waiters(half.call(), half.index()).add(waiter, cx)
     }
 
-    fn wait(&mut self, call: CallId, half: usize, cx: &Context<'_>) {
+    fn waiters(&mut self, call: CallId, half: usize) -> &mut Waiters {
         let call = self.call_wakers(call);
         if call.halves.len() <= half {
-            call.halves.resize_with(half + 1, Vec::new);
+            call.halves.resize_with(half + 1, Waiters::default);
         }
-        let waiting = &mut call.halves[half];
-        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-            waiting.push(cx.waker().clone());
-        }
+        &mut call.halves[half]
     }
 
-    /// Ties a session to a call, so that it learns of the call's end.
-    pub(crate) fn attach(&mut self, call: CallId, session: Session) {
-        self.call_wakers(call).session = Some((call, session));
+    /// Ties a session to a call, so that it learns of the call's end. Whether that is still to
+    /// come: so each call takes its own session away again, before another can have its slot.
+    pub(crate) fn attach(&mut self, call: CallId, session: Session) -> bool {
+        let is_live = !self.connection.is_over(call);
+        if is_live {
+            self.call_wakers(call).session = Some(session);
+        }
+        is_live
     }
 
     fn call_wakers(&mut self, call: CallId) -> &mut CallWakers {

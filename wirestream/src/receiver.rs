@@ -12,6 +12,7 @@ use wirestream_protocol::{End, Inbound, Run, Taken};
 use crate::codec::{CodecError, decode};
 use crate::error::{NoError, StreamError};
 use crate::link::Link;
+use crate::waiters::Waiter;
 
 /// Receives a stream of `T`, which may end with an error of type `E`.
 ///
@@ -27,6 +28,7 @@ use crate::link::Link;
 pub struct Receiver<T, E = NoError> {
     half: Half,
     run: Run,
+    waiter: Waiter,
     of: PhantomData<fn() -> (T, E)>,
 }
 
@@ -44,12 +46,15 @@ enum Half {
 
 impl<T, E> Receiver<T, E> {
     pub(crate) fn waiting(socket: Arc<ReplySocket>) -> Self {
-        Self { half: Half::Waiting(socket), run: Run::new(), of: PhantomData }
+        Self::new(Half::Waiting(socket))
     }
 
     pub(crate) fn parameter(link: Arc<Link>, half: Inbound) -> Self {
-        let half = Half::Open { link, half, is_reply: false };
-        Self { half, run: Run::new(), of: PhantomData }
+        Self::new(Half::Open { link, half, is_reply: false })
+    }
+
+    fn new(half: Half) -> Self {
+        Self { half, run: Run::new(), waiter: Waiter::default(), of: PhantomData }
     }
 
     /// The next message as it was encoded, or the end.
@@ -72,10 +77,11 @@ impl<T, E> Receiver<T, E> {
                     Err(failure) => Ended::Failure(failure),
                 },
                 Half::Open { link, half, .. } => {
+                    let mut _replaced = None;
                     let taken = link.transmit_with(|core| {
                         let taken = core.connection.recv_run(*half, &mut self.run);
                         if taken == Taken::Nothing {
-                            core.wait_readable(*half, cx);
+                            _replaced = core.wait_readable(*half, &mut self.waiter, cx);
                         }
                         taken
                     });

@@ -13,6 +13,7 @@ use crate::channel::Socket;
 use crate::codec::{encode, encoded};
 use crate::error::{NoError, SendError, TrySendError};
 use crate::link::Link;
+use crate::waiters::Waiter;
 
 /// Sends a stream of `T`, which may end with an error of type `E`.
 ///
@@ -83,34 +84,48 @@ impl<T, E> Sender<T, E> {
     /// Resolves when the receiver wants no more: it was dropped, the call is over, or there will
     /// be none. Cancel-safe.
     pub async fn closed(&self) {
+        let mut waiter = Waiter::default();
         poll_fn(|cx| {
-            let Ok((link, half)) = ready!(self.poll_target(cx)) else { return Poll::Ready(()) };
+            let target = ready!(self.poll_target(&mut waiter, cx));
+            let Ok((link, half)) = target else { return Poll::Ready(()) };
             let mut core = link.lock();
-            if core.connection.is_sendable(*half) {
-                core.wait_writable(*half, cx);
-                return Poll::Pending;
+            if !core.connection.is_sendable(*half) {
+                return Poll::Ready(());
             }
-            Poll::Ready(())
+            let replaced = core.wait_writable(*half, &mut waiter, cx);
+            drop(core);
+            drop(replaced);
+            Poll::Pending
         })
         .await;
     }
 
     #[inline]
-    fn poll_target(&self, cx: &Context<'_>) -> Poll<Result<&(Arc<Link>, Outbound), SendError>> {
+    fn poll_target(
+        &self,
+        waiter: &mut Waiter,
+        cx: &Context<'_>,
+    ) -> Poll<Result<&(Arc<Link>, Outbound), SendError>> {
         if let Some(target) = self.target.get() {
             return Poll::Ready(Ok(target));
         }
         let Some(socket) = &self.socket else { return Poll::Ready(Err(SendError::Stopped)) };
-        let target = ready!(socket.poll(cx))?;
+        let target = ready!(socket.poll(waiter, cx))?;
         Poll::Ready(Ok(self.target.get_or_init(|| target)))
     }
 
     /// Sends an encoded message, or registers for the time when that is worth another try.
-    fn poll_send(&self, cx: &Context<'_>, message: &[u8]) -> Poll<Result<(), SendError>> {
-        let (link, half) = ready!(self.poll_target(cx))?;
+    fn poll_send(
+        &self,
+        waiter: &mut Waiter,
+        cx: &Context<'_>,
+        message: &[u8],
+    ) -> Poll<Result<(), SendError>> {
+        let (link, half) = ready!(self.poll_target(waiter, cx))?;
+        let mut _replaced = None;
         link.transmit_with(|core| match core.connection.send(*half, message) {
             Err(CoreSendError::Blocked) => {
-                core.wait_writable(*half, cx);
+                _replaced = core.wait_writable(*half, waiter, cx);
                 Poll::Pending
             }
             sent => Poll::Ready(
@@ -133,10 +148,13 @@ impl<T: Serialize, E> Sender<T, E> {
         // The common case encodes into a buffer of the thread's and needs no memory of its own.
         let mut message = Some(message);
         let mut kept = Vec::new();
+        let mut waiter = Waiter::default();
         poll_fn(|cx| {
-            let Some(message) = message.take() else { return self.poll_send(cx, &kept) };
+            let Some(message) = message.take() else {
+                return self.poll_send(&mut waiter, cx, &kept);
+            };
             encoded(&message, |bytes| {
-                let sent = self.poll_send(cx, bytes);
+                let sent = self.poll_send(&mut waiter, cx, bytes);
                 if sent.is_pending() {
                     kept = bytes.to_vec();
                 }
@@ -151,8 +169,11 @@ impl<T: Serialize, E> Sender<T, E> {
     /// not sent: the end says it all (R-CALL-8). One that cannot be sent fails the reply.
     pub(crate) async fn send_last(self, message: T) {
         let Ok(message) = encode(&message) else { return self.end_with(Err(Fault::Failed)) };
+        let mut waiter = Waiter::default();
         poll_fn(|cx| {
-            let Ok((link, half)) = ready!(self.poll_target(cx)) else { return Poll::Ready(()) };
+            let target = ready!(self.poll_target(&mut waiter, cx));
+            let Ok((link, half)) = target else { return Poll::Ready(()) };
+            let mut _replaced = None;
             link.with(|core| {
                 let sent = match message.is_empty() {
                     true => Ok(()),
@@ -160,7 +181,7 @@ impl<T: Serialize, E> Sender<T, E> {
                 };
                 let end = match sent {
                     Err(CoreSendError::Blocked) => {
-                        core.wait_writable(*half, cx);
+                        _replaced = core.wait_writable(*half, &mut waiter, cx);
                         return Poll::Pending;
                     }
                     Ok(()) => Ok(()),
@@ -207,7 +228,7 @@ impl<T: Serialize, E> Sender<T, E> {
 
     /// This sender as a `Sink`. Closing the sink finishes the stream.
     pub fn into_sink(self) -> SenderSink<T, E> {
-        SenderSink { sender: Some(self), waiting: None }
+        SenderSink { sender: Some(self), message: None, waiter: Waiter::default() }
     }
 }
 
@@ -229,11 +250,18 @@ impl<T, E> fmt::Debug for Sender<T, E> {
 /// A [`Sender`] as a `Sink`: it holds the one message that a sink must take before it knows
 /// whether there is room.
 ///
+/// A message is taken only when the sink is ready, as a `Sink` wants it: one that is given while
+/// another is held is refused with [`SendError::NotReady`], and the other is sent all the same.
+/// Closed, it takes no more. Dropped before it is closed, the stream is cancelled as with
+/// [`Sender`], and the message that is held is not sent.
+///
 /// Its polls are cancel-safe: a message that the sink took stays in it until it is sent. The future
 /// of `SinkExt::send` is not: dropped, it does not tell whether the sink took its message.
 pub struct SenderSink<T, E = NoError> {
     sender: Option<Sender<T, E>>,
-    waiting: Option<Vec<u8>>,
+    /// Taken, and not yet sent.
+    message: Option<Vec<u8>>,
+    waiter: Waiter,
 }
 
 impl<T, E> fmt::Debug for SenderSink<T, E> {
@@ -250,7 +278,13 @@ impl<T: Serialize, E> Sink<T> for SenderSink<T, E> {
     }
 
     fn start_send(mut self: Pin<&mut Self>, message: T) -> Result<(), SendError> {
-        self.waiting = Some(encode(&message).map_err(SendError::Encode)?);
+        if self.sender.is_none() {
+            return Err(SendError::Stopped);
+        }
+        if self.message.is_some() {
+            return Err(SendError::NotReady);
+        }
+        self.message = Some(encode(&message).map_err(SendError::Encode)?);
         Ok(())
     }
 
@@ -258,9 +292,9 @@ impl<T: Serialize, E> Sink<T> for SenderSink<T, E> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         let this = &mut *self;
         let Some(sender) = &this.sender else { return Poll::Ready(Err(SendError::Stopped)) };
-        if let Some(message) = &this.waiting {
-            let sent = ready!(sender.poll_send(cx, message));
-            this.waiting = None;
+        if let Some(message) = &this.message {
+            let sent = ready!(sender.poll_send(&mut this.waiter, cx, message));
+            this.message = None;
             sent?;
         }
         Poll::Ready(Ok(()))

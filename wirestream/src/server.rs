@@ -3,6 +3,8 @@
 mod access;
 mod call;
 mod endpoint;
+#[cfg(test)]
+mod tests;
 
 pub use call::{Accepted, IncomingCall, NotImplemented};
 pub use endpoint::{Arguments, Endpoint, Failed, IntoFault, Parameters};
@@ -25,6 +27,7 @@ use crate::driver::Driver;
 use crate::link::Link;
 use crate::session::{Session, split_method};
 use crate::transport::{BoxFuture, Runtime, Transport};
+use crate::waiters::{Waiter, Waiters};
 use access::{Authenticator, Caller, Guard};
 use endpoint::Method;
 
@@ -51,7 +54,7 @@ struct Connections {
     open: BTreeMap<u64, Open>,
     /// The server is shutting down; this is what running calls get.
     drain: Option<Duration>,
-    waiting: Vec<Waker>,
+    waiting: Waiters,
 }
 
 /// A connection that is open, and who is at its other end.
@@ -77,6 +80,11 @@ pub enum BuildError {
     /// A method is for callers who are signed in, and the server has no authenticator.
     #[error("method `{0}` is for callers who are signed in, and there is no authenticator")]
     NoAuthenticator(String),
+    /// A contract or an access was given to an endpoint before any method.
+    #[error(
+        "a contract or an access of endpoint `{0}` comes before any method that it could be of"
+    )]
+    StrayContract(String),
 }
 
 /// Makes a [`Server`].
@@ -131,12 +139,15 @@ impl ServerBuilder {
     /// The server.
     ///
     /// # Errors
-    /// [`BuildError`]: two things of one name, limits that do not agree, or a protected method
-    /// without an authenticator.
+    /// [`BuildError`]: two things of one name, a contract without a method, limits that do not
+    /// agree, or a protected method without an authenticator.
     pub fn build(self) -> Result<Server, BuildError> {
         self.limits.validate().map_err(BuildError::Limits)?;
         let mut endpoints = HashMap::new();
         for endpoint in self.endpoints {
+            if endpoint.stray_contract {
+                return Err(BuildError::StrayContract(endpoint.name));
+            }
             let mut methods = HashMap::new();
             for (name, method) in endpoint.methods {
                 if method.access.is_protected() && self.authenticator.is_none() {
@@ -227,14 +238,15 @@ impl Server {
         links.iter().for_each(|link| {
             link.with(|core| core.shutdown = Some(shorter(core.shutdown)));
         });
+        let mut waiter = Waiter::default();
         poll_fn(|cx| {
             let mut connections = self.shared.connections();
             if connections.open.is_empty() {
                 return Poll::Ready(());
             }
-            if !connections.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-                connections.waiting.push(cx.waker().clone());
-            }
+            let replaced = connections.waiting.add(&mut waiter, cx);
+            drop(connections);
+            drop(replaced);
             Poll::Pending
         })
         .await;
@@ -341,8 +353,8 @@ impl Drop for Registered {
     fn drop(&mut self) {
         let mut connections = self.shared.connections();
         let _closed = connections.open.remove(&self.number);
-        let waiting = match connections.open.is_empty() {
-            true => std::mem::take(&mut connections.waiting),
+        let waiting: Vec<_> = match connections.open.is_empty() {
+            true => connections.waiting.take().collect(),
             false => Vec::new(),
         };
         drop(connections);

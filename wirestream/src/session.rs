@@ -1,7 +1,7 @@
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -11,6 +11,7 @@ use wirestream_protocol::Token;
 
 use crate::authentication::Authentication;
 use crate::transport::BoxFuture;
+use crate::waiters::{Waiter, Waiters};
 
 /// One call, as its method sees it: who calls what, and what is to happen when the call ends.
 ///
@@ -34,15 +35,15 @@ struct Inner {
     token: Option<Token>,
     authentication: OnceLock<Authentication>,
     metadata: Vec<(String, Bytes)>,
-    /// The call is over; the handler is to be dropped.
-    call_ended: AtomicBool,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
+    /// The call is over; the handler is to be dropped.
+    call_ended: bool,
     handler: Option<Waker>,
-    waiting_for_close: Vec<Waker>,
+    waiting_for_close: Waiters,
     closed: bool,
     last_hook: u64,
     hooks: Vec<(HookId, Hook)>,
@@ -78,16 +79,9 @@ impl Session {
     ) -> Self {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let id = SessionId(LAST.fetch_add(1, Ordering::Relaxed) + 1);
-        Self(Arc::new(Inner {
-            id,
-            method,
-            peer,
-            token,
-            authentication: OnceLock::new(),
-            metadata,
-            call_ended: AtomicBool::new(false),
-            state: Mutex::default(),
-        }))
+        let authentication = OnceLock::new();
+        let state = Mutex::default();
+        Self(Arc::new(Inner { id, method, peer, token, authentication, metadata, state }))
     }
 
     /// This session's name within the process.
@@ -172,14 +166,15 @@ impl Session {
     /// Resolves when the session is closed: the call is over and the method's future was dropped.
     /// Close hooks begin at the same time. Cancel-safe.
     pub async fn closed(&self) {
+        let mut waiter = Waiter::default();
         std::future::poll_fn(|cx| {
             let mut state = self.state();
             if state.closed {
                 return Poll::Ready(());
             }
-            if !state.waiting_for_close.iter().any(|waker| waker.will_wake(cx.waker())) {
-                state.waiting_for_close.push(cx.waker().clone());
-            }
+            let replaced = state.waiting_for_close.add(&mut waiter, cx);
+            drop(state);
+            drop(replaced);
             Poll::Pending
         })
         .await;
@@ -187,23 +182,22 @@ impl Session {
 
     /// The call is over: who runs the handler is to be woken.
     pub(crate) fn call_ended(&self) -> Option<Waker> {
-        self.0.call_ended.store(true, Ordering::Release);
-        self.state().handler.take()
+        let mut state = self.state();
+        state.call_ended = true;
+        state.handler.take()
     }
 
     /// Ready once the call is over; for the task that runs the handler.
     pub(crate) fn poll_call_ended(&self, cx: &Context<'_>) -> Poll<()> {
-        if self.0.call_ended.load(Ordering::Acquire) {
+        let mut state = self.state();
+        if state.call_ended {
             return Poll::Ready(());
         }
-        let mut state = self.state();
         match &mut state.handler {
             Some(waker) if waker.will_wake(cx.waker()) => {}
             handler => *handler = Some(cx.waker().clone()),
         }
-        drop(state);
-        // It may have ended between the look and the registration.
-        if self.0.call_ended.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+        Poll::Pending
     }
 
     /// Closes the session, once: wakes who waits for it, runs the hooks in order.
@@ -211,7 +205,7 @@ impl Session {
         let waiting = {
             let mut state = self.state();
             state.closed = true;
-            std::mem::take(&mut state.waiting_for_close)
+            state.waiting_for_close.take().collect::<Vec<_>>()
         };
         waiting.into_iter().for_each(Waker::wake);
         while let Some(hook) = self.next_hook() {

@@ -32,6 +32,14 @@ pub trait Transport: Send + Unpin + 'static {
 
     /// Writes out what was taken and ends in order.
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>>;
+
+    /// How many bytes were written out so far; only ever grows. It tells a line that is slow from
+    /// one that takes nothing for [`Limits::stall`](crate::Limits::stall), and is given up. A
+    /// transport that does not know says 0: then a packet or a flush that waits for so long counts
+    /// as a stall.
+    fn written(&self) -> u64 {
+        0
+    }
 }
 
 /// A clock with an alarm.
@@ -149,5 +157,9 @@ impl Transport for Box<dyn Transport> {
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
         (**self).poll_close(cx)
+    }
+
+    fn written(&self) -> u64 {
+        (**self).written()
     }
 }

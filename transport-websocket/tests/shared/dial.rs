@@ -142,9 +142,8 @@ fn a_server_that_selects_an_extension_is_refused() {
 
 #[test]
 fn no_server_is_told_with_the_address_that_refused() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    let nobody = Nobody::new();
+    let address = nobody.address;
     let url = format!("ws://{address}/");
     let error = failure(&url);
     check(&error, &url, ConnectErrorKind::Unreachable, &address.to_string());
@@ -154,9 +153,8 @@ fn no_server_is_told_with_the_address_that_refused() {
 
 #[test]
 fn a_name_with_several_addresses_is_tried_at_each() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
+    let nobody = Nobody::new();
+    let port = nobody.address.port();
     let url = format!("ws://localhost:{port}/");
     let error = failure(&url);
     check(&error, &url, ConnectErrorKind::Unreachable, &format!("127.0.0.1:{port}"));

@@ -2,7 +2,7 @@
 
 use std::future::{Future, pending, poll_fn};
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -84,6 +84,23 @@ pub(crate) fn patient(raw: TcpStream) -> TcpStream {
     raw.set_read_timeout(Some(PATIENCE)).unwrap();
     raw.set_write_timeout(Some(PATIENCE)).unwrap();
     raw
+}
+
+/// An address at which nobody listens, nor can as long as this is there: a connection that was
+/// accepted on it still uses it.
+pub(crate) struct Nobody {
+    pub(crate) address: SocketAddr,
+    _connection: (TcpStream, TcpStream),
+}
+
+impl Nobody {
+    pub(crate) fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let there = connect(address);
+        let (here, _) = listener.accept().unwrap();
+        Self { address, _connection: (here, there) }
+    }
 }
 
 /// The handshake of a client in order.

@@ -291,6 +291,30 @@ fn a_peer_that_never_reads_makes_the_sender_wait() {
 }
 
 #[test]
+fn what_a_slow_line_takes_is_counted_before_all_is_flushed() {
+    let (here, mut raw) = UnixStream::pair().unwrap();
+    let mut socket = WebSocket::upgraded(adopt(here), Side::Server);
+    send(&mut socket, b"first"); // from here on the runtime knows what the system does
+    let mut packet = Bytes::new();
+    while packet.is_empty() {
+        packet = vec![1; MAX_PACKET].into();
+        let _ =
+            soon(poll_fn(|cx| Poll::Ready(socket.poll_send(cx, &mut packet)))).map(Result::unwrap);
+    }
+    let taken = socket.written();
+    assert!(taken > 1024, "{taken}");
+    let flushed = soon(poll_fn(|cx| Poll::Ready(socket.poll_flush(cx))));
+    assert_eq!((flushed, socket.written()), (Poll::Pending, taken), "nothing moves");
+
+    let reading = thread::spawn(move || io::copy(&mut raw, &mut io::sink()));
+    soon(poll_fn(|cx| socket.poll_flush(cx))).unwrap();
+    let all = socket.written();
+    assert!(all > taken, "some of it had to wait");
+    drop(socket);
+    assert_eq!(reading.join().unwrap().unwrap(), all);
+}
+
+#[test]
 fn answers_to_pings_that_nobody_reads_are_bounded_and_never_fail_a_send() {
     /// What the system keeps between two Unix sockets, and more.
     const BETWEEN: usize = 1 << 20;

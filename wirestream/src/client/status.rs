@@ -118,3 +118,37 @@ impl Drop for Listeners {
 fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
     queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{FutureExt, StreamExt};
+
+    use super::*;
+
+    fn told(changes: &mut StatusChanges) -> Vec<Status> {
+        std::iter::from_fn(|| changes.next().now_or_never().flatten()).collect()
+    }
+
+    /// E12
+    #[test]
+    fn a_status_that_is_no_change_is_not_told() {
+        let mut listeners = Listeners::default();
+        let mut changes = listeners.listen();
+        assert_eq!(told(&mut changes), [Status::Disconnected(None)]);
+        for status in [Status::Disconnected(None), Status::Connecting, Status::Connecting] {
+            drop(listeners.change(&status));
+        }
+        assert_eq!(told(&mut changes), [Status::Connecting]);
+        assert_eq!(told(&mut listeners.listen()), [Status::Connecting]);
+    }
+
+    #[test]
+    fn the_latest_changes_are_kept_for_one_who_does_not_read() {
+        let mut listeners = Listeners::default();
+        let mut changes = listeners.listen();
+        let pauses = (0..100).map(|n| Status::Waiting(Duration::from_millis(n)));
+        let pauses: Vec<_> = pauses.collect();
+        pauses.iter().for_each(|status| drop(listeners.change(status)));
+        assert_eq!(told(&mut changes), pauses[100 - KEPT..]);
+    }
+}

@@ -13,6 +13,7 @@ use super::call::PendingCall;
 use super::{Client, Phase, Shared};
 use crate::link::Link;
 use crate::transport::BoxFuture;
+use crate::waiters::Waiter;
 
 /// Where a client's tokens come from: a sign-in, a file, another server.
 ///
@@ -174,10 +175,12 @@ impl Attempt {
     /// Waits for the answer, then lets the streams begin; or gets a new token and makes the call
     /// again, once.
     pub(super) async fn run(self, client: Arc<Shared>) {
+        let mut waiter = Waiter::default();
         let answer = std::future::poll_fn(|cx| {
             if self.call.poll_abandoned(cx).is_ready() {
                 return Poll::Ready(Answer::Abandoned);
             }
+            let _replaced; // a waker is dropped behind the lock
             let mut core = self.link.lock();
             let Some(call) = core.connection.call(self.id) else {
                 return Poll::Ready(Answer::Settled);
@@ -187,7 +190,7 @@ impl Attempt {
                     Poll::Ready(Answer::Unauthenticated(refused.clone()))
                 }
                 None if call.is_pending() => {
-                    core.wait_readable(self.reply, cx);
+                    _replaced = core.wait_readable(self.reply, &mut waiter, cx);
                     Poll::Pending
                 }
                 Some(_) | None => Poll::Ready(Answer::Settled),

@@ -87,7 +87,9 @@ impl IncomingCall {
         let absent = (P::OPTIONAL ^ present).count_ones() as usize;
         let wanted = P::COUNT.map_or(sent, |count| count - absent);
         if wanted != sent {
-            return Err(invalid(format!("{sent} parameter streams, where {wanted} are expected")));
+            let streams = if sent == 1 { "parameter stream" } else { "parameter streams" };
+            let are = if wanted == 1 { "is" } else { "are" };
+            return Err(invalid(format!("{sent} {streams}, where {wanted} {are} expected")));
         }
         Ok((arguments, present))
     }
@@ -194,7 +196,9 @@ impl Accepted {
                     Ok(()) => {}
                     Err(SendError::Stopped | SendError::Lost(_)) => return,
                     // The message cannot be sent, and must not be missing silently.
-                    Err(SendError::TooLarge { .. } | SendError::Encode(_)) => {
+                    Err(
+                        SendError::TooLarge { .. } | SendError::Encode(_) | SendError::NotReady,
+                    ) => {
                         return reply.end_with(Err(Fault::Failed));
                     }
                 },
@@ -285,12 +289,9 @@ impl<T> fmt::Debug for NotImplemented<T> {
 /// (R-CALL-6).
 pub(super) async fn run(link: Arc<Link>, id: CallId, session: Session, handler: BoxFuture<()>) {
     let slot = Slot { link, id };
-    let ended_before = slot.link.with(|core| {
-        core.attach(id, session.clone());
-        core.connection.is_over(id)
-    });
+    let is_live = slot.link.with(|core| core.attach(id, session.clone()));
     let mut handler = AssertUnwindSafe(handler).catch_unwind();
-    if !ended_before {
+    if is_live {
         poll_fn(|cx| {
             if session.poll_call_ended(cx).is_ready() {
                 return Poll::Ready(());

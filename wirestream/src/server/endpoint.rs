@@ -51,12 +51,14 @@ pub(super) struct Method {
 pub struct Endpoint {
     pub(super) name: String,
     pub(super) methods: Vec<(String, Method)>,
+    /// A contract was given before there was a method for it.
+    pub(super) stray_contract: bool,
 }
 
 impl Endpoint {
     /// An endpoint without methods.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), methods: Vec::new() }
+        Self { name: name.into(), methods: Vec::new(), stray_contract: false }
     }
 
     /// Adds a method that returns a stream. The call lasts until that stream ends, fails, or the
@@ -122,23 +124,29 @@ impl Endpoint {
     /// with another contract, and says so, is refused as
     /// [`RejectCode::ContractMismatch`](crate::RejectCode::ContractMismatch); one who does not say
     /// is not asked.
+    ///
+    /// Before any method was added there is none that it could be of: the server is not built
+    /// then, for [`BuildError::StrayContract`](crate::BuildError::StrayContract).
     pub fn contract(mut self, contract: &Contract) -> Self {
-        if let Some((_, method)) = self.methods.last_mut() {
-            let accepted = contract.accepted();
-            let handler = Arc::clone(&method.handler);
-            method.handler = Arc::new(move |call| match call.differs_from(&accepted) {
-                None => handler(call),
-                Some(rejection) => {
-                    call.reject(rejection);
-                    Box::pin(ready(()))
-                }
-            });
-        }
+        let Some((_, method)) = self.methods.last_mut() else {
+            self.stray_contract = true;
+            return self;
+        };
+        let accepted = contract.accepted();
+        let handler = Arc::clone(&method.handler);
+        method.handler = Arc::new(move |call| match call.differs_from(&accepted) {
+            None => handler(call),
+            Some(rejection) => {
+                call.reject(rejection);
+                Box::pin(ready(()))
+            }
+        });
         self
     }
 
     /// Says whom the method that was added last is for; without it, [`Access::Public`]. The rest
-    /// of a call is looked at only for callers who may make it.
+    /// of a call is looked at only for callers who may make it. Before any method was added there
+    /// is none that it could be of, as with [`contract`](Self::contract).
     ///
     /// ```
     /// use wirestream::{Access, Endpoint, NoError, Session};
@@ -150,8 +158,9 @@ impl Endpoint {
     /// let board = Endpoint::new("Board").unary("erase", erase).access(Access::scopes(["admin"]));
     /// ```
     pub fn access(mut self, access: Access) -> Self {
-        if let Some((_, method)) = self.methods.last_mut() {
-            method.access = Arc::new(access);
+        match self.methods.last_mut() {
+            Some((_, method)) => method.access = Arc::new(access),
+            None => self.stray_contract = true,
         }
         self
     }

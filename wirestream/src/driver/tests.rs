@@ -1,0 +1,187 @@
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Wake, Waker};
+
+use wirestream_protocol::wire::{AwayCode, Frame, frames};
+use wirestream_protocol::{Config, Connection, Limits, Request, Role};
+
+use super::*;
+
+/// A driver on a transport and a clock of the test's own, polled by hand.
+struct Driven {
+    driver: Driver,
+    scene: Arc<Scene>,
+    task: Arc<Task>,
+}
+
+#[derive(Default)]
+struct Task(AtomicUsize);
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// What the test decides about, and what it sees.
+#[derive(Default)]
+struct Scene {
+    now: Mutex<Time>,
+    sent: Mutex<Vec<Bytes>>,
+    written: Mutex<u64>,
+    /// Whether nothing is flushed to its end.
+    is_full: Mutex<bool>,
+    /// What happens in the middle of a turn, when all is sent and not yet flushed.
+    deed: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+struct Fake(Arc<Scene>);
+
+impl Transport for Fake {
+    fn poll_recv(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, TransportError>>> {
+        Poll::Pending
+    }
+
+    fn poll_send(
+        &mut self,
+        _: &mut Context<'_>,
+        packet: &mut Bytes,
+    ) -> Poll<Result<(), TransportError>> {
+        self.0.sent.lock().unwrap().push(std::mem::take(packet));
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        let deed = self.0.deed.lock().unwrap().take();
+        if let Some(deed) = deed {
+            deed();
+        }
+        if *self.0.is_full.lock().unwrap() { Poll::Pending } else { Poll::Ready(Ok(())) }
+    }
+
+    fn poll_close(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn written(&self) -> u64 {
+        *self.0.written.lock().unwrap()
+    }
+}
+
+impl Timer for Fake {
+    fn now(&self) -> Time {
+        *self.0.now.lock().unwrap()
+    }
+
+    fn poll_until(&mut self, _: &mut Context<'_>, deadline: Time) -> Poll<()> {
+        if deadline <= self.now() { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+/// No other deadline passes in these tests.
+const NEVER: Duration = Duration::from_secs(1_000_000);
+const STALL: Duration = Duration::from_secs(20);
+
+impl Driven {
+    fn new() -> Self {
+        let limits = Limits { handshake: NEVER, ping: NEVER, linger: NEVER, ..Limits::default() };
+        assert_eq!(limits.stall, STALL);
+        let config = Config { limits, token: None };
+        let connection = Connection::new(Role::Client, config, Time::ZERO);
+        let (scene, task) = (Arc::<Scene>::default(), Arc::default());
+        let (transport, timer) = (Fake(Arc::clone(&scene)), Fake(Arc::clone(&scene)));
+        let link = Link::new(connection.expect("valid limits"));
+        let driver = Driver::new(link, Box::new(transport), Box::new(timer), None);
+        Self { driver, scene, task }
+    }
+
+    /// A turn, and how often it woke its own task.
+    fn turn(&mut self) -> (Poll<CloseReason>, usize) {
+        let waker = Waker::from(Arc::clone(&self.task));
+        let polled = Pin::new(&mut self.driver).poll(&mut Context::from_waker(&waker));
+        (polled, self.task.0.swap(0, Ordering::SeqCst))
+    }
+
+    /// Gives the driver a packet to send.
+    fn open_call(&self) {
+        let request = Request { method: "E.m".into(), ..Request::default() };
+        let opened = self.driver.link.with(|core| core.connection.open(&request));
+        assert!(opened.is_ok());
+    }
+
+    fn at(&mut self, time: Duration) -> Poll<CloseReason> {
+        *self.scene.now.lock().unwrap() = Time::ZERO + time;
+        self.turn().0
+    }
+}
+
+/// R-AWAY-2: nothing but the driver itself calls it back for the farewell.
+#[test]
+fn a_connection_that_ends_within_a_turn_still_says_so() {
+    let mut driven = Driven::new();
+    let link = Arc::clone(&driven.driver.link);
+    let end = move || link.lock().connection.close();
+    *driven.scene.deed.lock().unwrap() = Some(Box::new(end));
+    assert_eq!(driven.turn(), (Poll::Pending, 1), "there is more to do");
+    assert_eq!(driven.turn(), (Poll::Ready(CloseReason::Local), 0));
+    let sent = driven.scene.sent.lock().unwrap();
+    let frames: Vec<_> = sent.iter().flat_map(|packet| frames(packet)).collect();
+    let [Ok(Frame::Hello(_)), Ok(Frame::GoAway { code: AwayCode::Done, .. })] = &frames[..] else {
+        panic!("{frames:?}");
+    };
+}
+
+#[test]
+fn a_line_that_takes_nothing_is_given_up_after_the_stall() {
+    let mut driven = Driven::new();
+    *driven.scene.is_full.lock().unwrap() = true;
+    let begun = Duration::from_secs(3);
+    for time in [begun, begun + STALL / 2, begun + STALL - Duration::from_nanos(1)] {
+        assert_eq!(driven.at(time), Poll::Pending, "{time:?}");
+    }
+    assert_eq!(driven.at(begun + STALL), Poll::Ready(CloseReason::Stalled));
+}
+
+#[test]
+fn a_line_that_is_slow_is_given_up_only_when_it_takes_nothing_any_more() {
+    let mut driven = Driven::new();
+    *driven.scene.is_full.lock().unwrap() = true;
+    assert_eq!(driven.at(Duration::ZERO), Poll::Pending);
+    let pause = STALL - Duration::from_nanos(1);
+    for bytes in 1..100 {
+        *driven.scene.written.lock().unwrap() += 1;
+        assert_eq!(driven.at(bytes * pause), Poll::Pending, "{bytes} bytes");
+    }
+    let last = 99 * pause;
+    assert_eq!(driven.at(last + pause), Poll::Pending);
+    assert_eq!(driven.at(last + STALL), Poll::Ready(CloseReason::Stalled));
+}
+
+#[test]
+fn a_line_that_takes_packets_is_not_given_up_whatever_it_tells_of_bytes() {
+    let mut driven = Driven::new();
+    *driven.scene.is_full.lock().unwrap() = true;
+    assert_eq!(driven.at(Duration::ZERO), Poll::Pending);
+    for packets in 1..10 {
+        driven.open_call();
+        let time = packets * (STALL - Duration::from_nanos(1));
+        assert_eq!(driven.at(time), Poll::Pending, "{packets} packets");
+    }
+}
+
+#[test]
+fn a_line_that_was_full_for_a_while_has_all_the_time_when_it_is_full_again() {
+    let mut driven = Driven::new();
+    *driven.scene.is_full.lock().unwrap() = true;
+    assert_eq!(driven.at(Duration::ZERO), Poll::Pending);
+    *driven.scene.is_full.lock().unwrap() = false;
+    assert_eq!(driven.at(STALL / 2), Poll::Pending);
+    assert_eq!(driven.at(2 * STALL), Poll::Pending);
+    assert_eq!(driven.turn(), (Poll::Pending, 0), "it sleeps");
+    *driven.scene.is_full.lock().unwrap() = true;
+    driven.open_call();
+    for time in [2 * STALL, 3 * STALL - Duration::from_nanos(1)] {
+        assert_eq!(driven.at(time), Poll::Pending, "{time:?}");
+    }
+    assert_eq!(driven.at(3 * STALL), Poll::Ready(CloseReason::Stalled));
+}
