@@ -20,18 +20,24 @@ fn readme() -> String {
 
 /// The standard output of an example, which must end well and soon.
 fn run_example(name: &str) -> String {
-    let mut example = Command::new(build_example(name));
+    output_of(&format!("cargo run --example {name}"))
+}
+
+/// The standard output of what a command of the documents runs, an example, which must end well and soon.
+fn output_of(command: &str) -> String {
+    let mut example = Command::new(build_example(command));
     example.current_dir(root());
-    output_within(LONG, name, &mut example)
+    output_within(LONG, command, &mut example)
 }
 
 /// Builds an example, for as long as that takes, and says where it is.
-fn build_example(name: &str) -> PathBuf {
+fn build_example(command: &str) -> PathBuf {
+    let what = command.strip_prefix("cargo run ").expect("a command that runs an example");
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(root()).args(["build", "--quiet", "--locked", "--example", name]);
+    cargo.current_dir(root()).args(["build", "--quiet", "--locked"]).args(what.split(' '));
     cargo.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
     let output = cargo.output().expect("cargo runs");
-    assert!(output.status.success(), "{name} does not build");
+    assert!(output.status.success(), "{command} does not build");
     let messages = String::from_utf8(output.stdout).expect("text");
     let path = messages.rsplit_once("\"executable\":\"").and_then(|(_, rest)| rest.split_once('"'));
     let (path, _) = path.expect("cargo tells where it is");
@@ -148,7 +154,7 @@ fn the_chat_serves_terminals() {
         let mut running = Running(command.spawn().expect("the chat"));
         let output = running.0.stdout.take().expect("its output");
         let (tell, told) = mpsc::channel();
-        std::thread::spawn(move || {
+        thread::spawn(move || {
             BufReader::new(output).lines().try_for_each(|line| tell.send(line.expect("text")))
         });
         (running, told)
@@ -186,20 +192,32 @@ fn the_blocking_runtime_calls_and_answers_in_at_most_60_lines() {
 }
 
 #[test]
+fn under_tls_a_client_that_does_not_know_the_root_is_refused() {
+    let output = output_of("cargo run --example tls --features tls");
+    let (knows, does_not) = output.split_once('\n').expect("two lines");
+    assert_eq!(knows, "A client that knows the root: Hello");
+    assert!(does_not.contains(": no secure connection to wss://localhost:"), "{does_not}");
+}
+
+/// What is in quotes after a word.
+fn quoted<'a>(text: &'a str, word: &str) -> Option<&'a str> {
+    text.split_once(word)?.1.split('"').nth(1)
+}
+
+#[test]
 fn every_example_runs_to_its_end_and_says_something() {
     let manifest = std::fs::read_to_string(root().join("examples/Cargo.toml")).expect("a manifest");
-    let names: Vec<_> = manifest
-        .split("[[example]]")
-        .skip(1)
-        .filter_map(|entry| entry.split("name = \"").nth(1)?.split('"').next())
-        .collect();
-    assert!(names.contains(&"echo"), "{names:?}");
-    for name in names {
-        assert!(!run_example(name).is_empty(), "{name} says nothing");
-        assert!(
-            readme().contains(&format!("`cargo run --example {name}`")),
-            "{name} is not listed"
-        );
+    let mut commands = Vec::new();
+    for entry in manifest.split("[[example]]").skip(1) {
+        let name = quoted(entry, "name = ").expect("a name");
+        let features = quoted(entry, "required-features = [");
+        let features = features.map(|features| format!(" --features {features}"));
+        commands.push(format!("cargo run --example {name}{}", features.unwrap_or_default()));
+    }
+    assert!(commands.contains(&"cargo run --example echo".into()), "{commands:?}");
+    for command in commands {
+        assert!(!output_of(&command).is_empty(), "{command} says nothing");
+        assert!(readme().contains(&format!("`{command}`")), "{command} is not listed");
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the scenarios share: a rig of one server and its clients on a transport, with a switch to
 //! cut each connection, and waits that are bounded.
+//!
+//! With the feature `tls` and `WIRESTREAM_OVER_TLS=1` in the environment every rig is under TLS.
 
 #![allow(missing_debug_implementations, reason = "nobody prints a rig")]
 
@@ -20,6 +22,10 @@ use wirestream::{
     BoxFuture, Client, ClientConfig, ConnectError, ConnectErrorKind, Dial, Limits, MemoryTransport,
     Runtime, Server, Timer, Transport, TransportError,
 };
+use wirestream_tokio::ServeConfig;
+
+#[cfg(feature = "tls")]
+mod tls;
 
 /// The transports that every scenario runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,7 +157,10 @@ impl Rig {
                     Box::pin(async move { Ok(Box::new(here) as Box<dyn Transport>) })
                 })
             }
-            Target::Socket { address, .. } => dial_address(self.net, *address, within),
+            Target::Socket { address, .. } => {
+                let scheme = if over_tls() { "wss" } else { "ws" };
+                dial_url(self.net, &format!("{scheme}://{address}"), within)
+            }
         }
     }
 
@@ -198,7 +207,8 @@ async fn serve_on(net: Net, address: SocketAddr, server: &Server) -> Target {
     } else {
         let listener = TcpListener::bind(address).await.expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let serving = wirestream_tokio::serve(listener, server, shutdown);
+        let config = serve_config(&server);
+        let serving = wirestream_tokio::serve_with(listener, server, config, shutdown);
         (address, tokio::spawn(async move { drop(serving.await) }))
     };
     Target::Socket { address, stop: Some(stop), serving }
@@ -209,7 +219,7 @@ async fn serve_on_smol(
     server: Server,
     shutdown: impl Future<Output = ()>,
 ) {
-    let config = wirestream_smol::ServeConfig::default();
+    let config = serve_config(&server);
     let drain = config.drain;
     let runtime = OnSmol::new();
     let smol = runtime.smol.clone();
@@ -223,6 +233,22 @@ async fn serve_on_smol(
     };
     let _ = wirestream_smol::listen_on(smol, listener, config, handler, shutdown).await;
     server.shutdown(drain).await;
+}
+
+fn serve_config(server: &Server) -> ServeConfig {
+    ServeConfig {
+        handshake: server.limits().handshake,
+        #[cfg(feature = "tls")]
+        tls: over_tls().then(|| tls::TLS.server.clone()),
+        ..ServeConfig::default()
+    }
+}
+
+/// Whether rigs are under TLS.
+fn over_tls() -> bool {
+    let asked = std::env::var_os("WIRESTREAM_OVER_TLS").is_some();
+    assert!(!asked || cfg!(feature = "tls"), "WIRESTREAM_OVER_TLS takes the feature `tls`");
+    asked
 }
 
 /// What all scenarios on smol run on: two threads, as many as each scenario has on tokio.
@@ -280,9 +306,13 @@ pub fn dial_address(net: Net, address: SocketAddr, within: Duration) -> Dialling
 pub fn dial_url(net: Net, url: &str, within: Duration) -> Dialling {
     if net == Net::Smol {
         let dial = wirestream_smol::Dialer::new(url).within(within);
+        #[cfg(feature = "tls")]
+        let dial = dial.tls(tls::TLS.client.clone());
         return Box::new(move || dial.dial());
     }
     let dial = wirestream_tokio::Dialer::new(url).within(within);
+    #[cfg(feature = "tls")]
+    let dial = dial.tls(tls::TLS.client.clone());
     Box::new(move || dial.dial())
 }
 

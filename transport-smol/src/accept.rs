@@ -28,7 +28,7 @@ where
     }
 }
 
-async fn handshake<S>(stream: &mut Paced<S>) -> Result<(), AcceptError>
+pub(crate) async fn handshake<S>(stream: &mut Paced<S>) -> Result<(), AcceptError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -49,11 +49,22 @@ where
             }
             Answer::Refused(refusal, response) => {
                 stream.write_all(&response).await?;
-                stream.close().await?;
-                // A socket that is closed with unread bytes is reset, and the answer may be lost.
-                let _ = timeout(FAREWELL, smol::io::copy(stream, smol::io::sink())).await;
+                dismiss(stream).await;
                 return Err(AcceptError::Refused(refusal));
             }
         }
     }
+}
+
+/// Ends the connection of a client that was turned away, once it can have read why: a socket that
+/// is closed with unread bytes is reset, and what was written last may be lost.
+pub(crate) async fn dismiss<S>(stream: &mut Paced<S>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let reading = async {
+        stream.close().await?;
+        smol::io::copy(stream, smol::io::sink()).await
+    };
+    let _ = timeout(FAREWELL, reading).await;
 }

@@ -7,6 +7,8 @@ use wirestream::{
     BoxFuture, Client, ClientConfig, ConnectError, ConnectErrorKind, Dial, Limits, LimitsError,
     Transport,
 };
+#[cfg(feature = "tls")]
+use wirestream_websocket::ClientTls;
 use wirestream_websocket::{
     Address, HeaderError, Headers, Stage, check_response, config, connect_to_one_of,
     handshake_failure, request,
@@ -14,9 +16,9 @@ use wirestream_websocket::{
 
 use crate::paced::Paced;
 use crate::runtime::timeout;
-use crate::{Smol, WebSocket};
+use crate::{MaybeTls, Smol, WebSocket};
 
-/// A client of the server at a `ws://host:port/path` URL, on the global executor, with the default
+/// A client of the server at a `ws://host:port/path` or `wss://` URL, on the global executor, with the default
 /// limits and without a token. It connects with its first call; a URL that cannot be used is told
 /// by that call.
 pub fn client(url: &str) -> Client {
@@ -42,13 +44,22 @@ pub struct Dialer {
     address: Result<Address, ConnectError>,
     headers: Headers,
     within: Duration,
+    /// As the platform has it, unless there is something here.
+    #[cfg(feature = "tls")]
+    tls: Option<ClientTls>,
 }
 
 impl Dialer {
     /// Dials the server at this URL. One that cannot be used is told when it is dialled.
     pub fn new(url: &str) -> Self {
         let within = Limits::default().handshake;
-        Self { address: Address::parse(url), headers: Headers::default(), within }
+        Self {
+            address: Address::parse(url),
+            headers: Headers::default(),
+            within,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
     }
 
     /// Adds a header to the handshake.
@@ -60,7 +71,16 @@ impl Dialer {
         Ok(self)
     }
 
-    /// How long an attempt may take from the name's lookup to the end of the handshake. 5 s.
+    /// Whom to trust under a `wss://` URL, and which certificate to have there. The server's must
+    /// be issued under the platform's roots, for the host in the URL, unless this says otherwise.
+    /// A `ws://` URL is plain text all the same.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: ClientTls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// How long an attempt may take from the name's lookup to the end of the last handshake. 5 s.
     pub fn within(mut self, within: Duration) -> Self {
         self.within = within;
         self
@@ -88,7 +108,7 @@ impl Dialer {
     ///
     /// # Errors
     /// What was tried, and what came back.
-    pub async fn connect(&self) -> Result<WebSocket<TcpStream>, ConnectError> {
+    pub async fn connect(&self) -> Result<WebSocket<MaybeTls<TcpStream>>, ConnectError> {
         let address = self.address.as_ref().map_err(ConnectError::clone)?;
         let mut stage = Stage::Lookup;
         match timeout(self.within, self.attempt(address, &mut stage)).await {
@@ -104,7 +124,7 @@ impl Dialer {
         &self,
         address: &Address,
         stage: &mut Stage,
-    ) -> Result<WebSocket<TcpStream>, ConnectError> {
+    ) -> Result<WebSocket<MaybeTls<TcpStream>>, ConnectError> {
         let began = Instant::now();
         let time_left = || self.within.saturating_sub(began.elapsed());
         let unreachable = |detail: String| address.error(ConnectErrorKind::Unreachable, detail);
@@ -115,6 +135,10 @@ impl Dialer {
         });
         let stream = stream.await.map_err(unreachable)?;
         stream.set_nodelay(true).map_err(|error| unreachable(error.to_string()))?;
+        #[cfg(feature = "tls")]
+        let stream = self.secure(stream, address, stage).await?;
+        #[cfg(not(feature = "tls"))]
+        let stream = MaybeTls::plain(stream);
         *stage = Stage::Handshake;
         let request = request(address, &self.headers);
         let (stream, response) =
@@ -123,6 +147,21 @@ impl Dialer {
                 .map_err(|error| handshake_failure(address, &error))?;
         check_response(address, &response)?;
         Ok(WebSocket::new(stream))
+    }
+
+    #[cfg(feature = "tls")]
+    async fn secure(
+        &self,
+        stream: TcpStream,
+        address: &Address,
+        stage: &mut Stage,
+    ) -> Result<MaybeTls<TcpStream>, ConnectError> {
+        let Some(server) = address.server_name() else { return Ok(MaybeTls::plain(stream)) };
+        *stage = Stage::Tls;
+        let tls = self.tls.clone().map_or_else(ClientTls::platform, Ok);
+        let tls = tls.map_err(|error| address.error(ConnectErrorKind::Tls, error.to_string()))?;
+        let secured = crate::tls::connect(stream, &tls, server).await;
+        secured.map_err(|error| handshake_failure(address, &error.into()))
     }
 }
 

@@ -50,17 +50,38 @@
 //!
 //! | to | use |
 //! |---|---|
-//! | call a server | [`client`], or [`Dialer`] for a token, limits or headers of the handshake |
-//! | be a server | [`bind`] and [`serve`], or [`serve_with`] for other settings |
+//! | call a server | [`client`], or [`Dialer`] for a token, limits, headers of the handshake or TLS of its own |
+//! | be a server | [`bind`] and [`serve`], or [`serve_with`] for other settings, TLS among them |
 //! | run on an executor of your own | [`Smol::on`], with [`Dialer::client_on`], [`serve_on`] and [`listen_on`] |
-//! | accept connections in another way, over TLS or a Unix socket | [`accept`], then [`Server::serve_connection`](wirestream::Server::serve_connection) with a [`Smol`] |
+//! | accept connections in another way, on a Unix socket say | [`accept`], then [`Server::serve_connection`](wirestream::Server::serve_connection) with a [`Smol`] |
 //! | mount it in an HTTP server | [`WebSocket::upgraded`], once that server has answered the handshake |
 //!
 //! Whatever the other end does, the handshake has an absolute deadline
 //! ([`Limits::handshake`](wirestream::Limits::handshake)), every buffer has a bound, the accept
 //! loop goes on, and no connection holds the executor: smol polls a task until it waits, so each
-//! socket makes its task wait after every few reads. TLS is not built in: put a proxy in front, or
-//! bring a stream of your own.
+//! socket makes its task wait after every few reads.
+//!
+//! # TLS
+//!
+//! With the feature `tls`, a `wss://` URL works as a `ws://` URL does, where the platform trusts the
+//! server's certificate; `Dialer::tls` is for other roots and for a certificate of the client's own.
+//! A server gets its certificate in [`ServeConfig::tls`]:
+//!
+//! ```no_run
+//! # #[cfg(feature = "tls")]
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! use wirestream_smol::{Pem, ServeConfig, Server, ServerTls, bind, serve_with};
+//!
+//! let tls = ServerTls::builder(Pem::file("chain.pem"), Pem::file("key.pem")).build()?;
+//! let config = ServeConfig { tls: Some(tls), ..ServeConfig::default() };
+//! let server = Server::builder().build()?;
+//! # let told_to_stop = std::future::pending();
+//! serve_with(bind("0.0.0.0:443").await?, server, config, told_to_stop).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! It is rustls, with *ring*, which takes a C compiler to build: so it is not on by default.
 
 mod accept;
 mod dial;
@@ -68,13 +89,23 @@ mod paced;
 mod runtime;
 mod serve;
 mod socket;
+mod stream;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use accept::accept;
 pub use dial::{Dialer, client};
 pub use runtime::Smol;
 pub use serve::{bind, listen, listen_on, serve, serve_on, serve_with};
 pub use socket::WebSocket;
+pub use stream::MaybeTls;
+#[cfg(feature = "tls")]
+pub use tls::accept_tls;
 pub use wirestream::*;
 #[doc(inline)]
 pub use wirestream_macros::endpoint_of_smol as endpoint;
-pub use wirestream_websocket::{AcceptError, HeaderError, Refusal, ServeConfig, Side};
+pub use wirestream_websocket::{AcceptError, HeaderError, Refusal, ServeConfig, ServerTls, Side};
+#[cfg(feature = "tls")]
+pub use wirestream_websocket::{
+    ClientTls, ClientTlsBuilder, Pem, ServerTlsBuilder, TlsError, rustls,
+};

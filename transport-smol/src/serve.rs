@@ -14,9 +14,11 @@ use smol::future::{poll_once, yield_now};
 use smol::lock::Semaphore;
 use smol::net::{AsyncToSocketAddrs, TcpListener, TcpStream};
 use wirestream::Server;
-use wirestream_websocket::{Next, Patience, ServeConfig};
+use wirestream_websocket::{AcceptError, Next, Patience, ServeConfig, ServerTls};
 
-use crate::{Smol, WebSocket, accept};
+#[cfg(feature = "tls")]
+use crate::accept_tls;
+use crate::{MaybeTls, Smol, WebSocket, accept};
 
 /// Listens on an address, such as `127.0.0.1:8080` or `[::]:8080`. Cancel-safe: dropped
 /// before it resolves, nothing listens.
@@ -108,7 +110,7 @@ pub async fn listen<H, F>(
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()>
 where
-    H: Fn(WebSocket<TcpStream>, SocketAddr) -> F + Send + Sync + 'static,
+    H: Fn(WebSocket<MaybeTls<TcpStream>>, SocketAddr) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
     listen_on(Smol::global(), listener, config, handler, shutdown).await
@@ -126,7 +128,7 @@ pub async fn listen_on<H, F>(
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()>
 where
-    H: Fn(WebSocket<TcpStream>, SocketAddr) -> F + Send + Sync + 'static,
+    H: Fn(WebSocket<MaybeTls<TcpStream>>, SocketAddr) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
     let (stop, stopped) = bounded(1);
@@ -135,6 +137,7 @@ where
         runtime: runtime.clone(),
         handshakes: Arc::new(Semaphore::new(config.handshakes.max(1))),
         within: config.handshake,
+        tls: config.tls,
         handler: Arc::new(handler),
         stopped,
         beginning,
@@ -158,6 +161,7 @@ struct Intake<H> {
     /// One permit for each handshake in progress.
     handshakes: Arc<Semaphore>,
     within: Duration,
+    tls: Option<ServerTls>,
     handler: Arc<H>,
     /// Closed once no more connections are wanted.
     stopped: Receiver<Infallible>,
@@ -167,7 +171,7 @@ struct Intake<H> {
 
 impl<H, F> Intake<H>
 where
-    H: Fn(WebSocket<TcpStream>, SocketAddr) -> F + Send + Sync + 'static,
+    H: Fn(WebSocket<MaybeTls<TcpStream>>, SocketAddr) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
     /// Accepts for as long as the listener lives, and says how it ended.
@@ -192,7 +196,7 @@ where
         }
     }
 
-    /// One connection: its handshake, then its handler.
+    /// One connection: its handshakes, then its handler.
     fn connection<P: Send + 'static>(
         &self,
         stream: TcpStream,
@@ -201,12 +205,13 @@ where
     ) -> impl Future<Output = ()> + Send + use<H, F, P> {
         let handler = Arc::clone(&self.handler);
         let within = self.within;
+        let tls = self.tls.clone();
         let stopped = self.stopped.clone();
         async move {
             // A socket that refuses the option works without it.
             let _ = stream.set_nodelay(true);
             let socket = {
-                let handshake = pin!(accept(stream, within));
+                let handshake = pin!(accept_any(stream, tls, within));
                 match select(handshake, pin!(stopped.recv())).await {
                     Either::Left((Ok(socket), _)) => socket,
                     Either::Left((Err(_), _)) | Either::Right(_) => return,
@@ -219,5 +224,17 @@ where
                 served.await;
             }
         }
+    }
+}
+
+async fn accept_any(
+    stream: TcpStream,
+    tls: Option<ServerTls>,
+    within: Duration,
+) -> Result<WebSocket<MaybeTls<TcpStream>>, AcceptError> {
+    match tls {
+        None => accept(MaybeTls::plain(stream), within).await,
+        #[cfg(feature = "tls")]
+        Some(tls) => accept_tls(stream, &tls, within).await,
     }
 }

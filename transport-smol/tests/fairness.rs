@@ -102,10 +102,19 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let (size, read) = (burst.size, Arc::clone(&burst.read));
+    check_turns(consume(burst), size, &read, 2 * TURN);
+}
+
+/// Runs `consuming` beside that other task until it has counted `size`; between two turns of the
+/// other task it counts `most` at most.
+fn check_turns<F>(consuming: F, size: usize, read: &Arc<AtomicUsize>, most: usize)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let executor = Executor::new();
-    let consuming = executor.spawn(consume(burst));
+    let consuming = executor.spawn(consuming);
     let other = executor.spawn({
-        let read = Arc::clone(&read);
+        let read = Arc::clone(read);
         async move {
             let mut longest = 0;
             let mut before = 0;
@@ -121,7 +130,7 @@ where
     smol::block_on(executor.run(consuming));
     assert!(read.load(Ordering::Relaxed) >= size, "the burst was read");
     let longest = smol::block_on(executor.run(other));
-    assert!(longest <= 2 * TURN, "{longest} bytes were read while another task waited");
+    assert!(longest <= most, "{longest} were read while another task waited");
 }
 
 /// Takes packets until the end.
@@ -200,4 +209,105 @@ fn a_burst_to_a_server() {
             assert_eq!(reason, CloseReason::Eof);
         },
     );
+}
+
+#[cfg(feature = "tls")]
+mod under_tls {
+    use std::io::Write;
+    use std::task::Waker;
+
+    use rcgen::{CertifiedKey, generate_simple_self_signed};
+    use wirestream_smol::rustls::ClientConnection;
+    use wirestream_smol::rustls::pki_types::ServerName;
+    use wirestream_smol::{ClientTls, ServerTls, accept_tls};
+
+    use super::*;
+
+    const UPGRADE: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n\
+        Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+        Sec-WebSocket-Protocol: wirestream.v1\r\n\r\n";
+    const READS: usize = 100_000;
+
+    /// A client whose records come a byte at a time once it has shaken hands, so that many reads
+    /// make one that has something in it.
+    struct Dribble {
+        client: ClientConnection,
+        reads: Arc<AtomicUsize>,
+        waker: Option<Waker>,
+        upgraded: bool,
+    }
+
+    impl AsyncRead for Dribble {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            mut bytes: &mut [u8],
+        ) -> Poll<io::Result<usize>> {
+            if self.reads.load(Ordering::Relaxed) >= READS {
+                return Poll::Ready(Ok(0));
+            }
+            if !self.client.is_handshaking() && !self.client.wants_write() {
+                match std::mem::replace(&mut self.upgraded, true) {
+                    false => self.client.writer().write_all(UPGRADE)?,
+                    true => {
+                        let packet = [&[FINAL | BINARY, 0x80 | 126, 0x20, 0][..], &[0; 0x2004]];
+                        self.client.writer().write_all(&packet.concat())?;
+                    }
+                }
+            }
+            if !self.client.wants_write() {
+                self.waker = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            if self.upgraded {
+                bytes = &mut bytes[..1];
+            }
+            self.reads.fetch_add(1, Ordering::Relaxed);
+            Poll::Ready(self.client.write_tls(&mut bytes))
+        }
+    }
+
+    impl AsyncWrite for Dribble {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            mut bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            let taken = self.client.read_tls(&mut bytes)?;
+            self.client.process_new_packets().map_err(io::Error::other)?;
+            if let Some(waker) = self.waker.take() {
+                waker.wake();
+            }
+            Poll::Ready(Ok(taken))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn records_that_come_byte_by_byte() {
+        let CertifiedKey { cert, signing_key } =
+            generate_simple_self_signed(["localhost".into()]).unwrap();
+        let trusting = ClientTls::builder().without_platform_roots().roots(cert.pem());
+        let trusting = trusting.build().unwrap();
+        let server = ServerName::try_from("localhost").unwrap();
+        let client = ClientConnection::new(Arc::clone(trusting.config()), server).unwrap();
+        let tls = ServerTls::builder(cert.pem(), signing_key.serialize_pem()).build().unwrap();
+
+        let reads = Arc::<AtomicUsize>::default();
+        let dribble = Dribble { client, reads: Arc::clone(&reads), waker: None, upgraded: false };
+        let draining = async move {
+            let mut socket = accept_tls(dribble, &tls, Duration::from_secs(60)).await.unwrap();
+            while let Some(Ok(_)) = poll_fn(|cx| socket.poll_recv(cx)).await {}
+        };
+        // A few turns; a record is thousands of reads.
+        check_turns(draining, READS, &reads, 10 * 8);
+    }
 }

@@ -26,7 +26,7 @@ where
     }
 }
 
-async fn handshake<S>(stream: &mut S) -> Result<(), AcceptError>
+pub(crate) async fn handshake<S>(stream: &mut S) -> Result<(), AcceptError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -45,12 +45,22 @@ where
             }
             Answer::Refused(refusal, response) => {
                 stream.write_all(&response).await?;
-                stream.shutdown().await?;
-                // A socket that is closed with unread bytes is reset, and the answer may be lost.
-                let mut nowhere = tokio::io::sink();
-                let _ = timeout(FAREWELL, tokio::io::copy(stream, &mut nowhere)).await;
+                dismiss(stream).await;
                 return Err(AcceptError::Refused(refusal));
             }
         }
     }
+}
+
+/// Ends the connection of a client that was turned away, once it can have read why: a socket that
+/// is closed with unread bytes is reset, and what was written last may be lost.
+pub(crate) async fn dismiss<S>(stream: &mut S)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let reading = async {
+        stream.shutdown().await?;
+        tokio::io::copy(stream, &mut tokio::io::sink()).await
+    };
+    let _ = timeout(FAREWELL, reading).await;
 }

@@ -12,9 +12,11 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use wirestream::Server;
-use wirestream_websocket::{Next, Patience, ServeConfig};
+use wirestream_websocket::{AcceptError, Next, Patience, ServeConfig, ServerTls};
 
-use crate::{Tokio, WebSocket, accept};
+#[cfg(feature = "tls")]
+use crate::accept_tls;
+use crate::{MaybeTls, Tokio, WebSocket, accept};
 
 /// Listens on an address, such as `127.0.0.1:8080` or `[::]:8080`. Cancel-safe: dropped
 /// before it resolves, nothing listens.
@@ -100,7 +102,7 @@ pub async fn listen<H, F>(
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()>
 where
-    H: Fn(WebSocket<TcpStream>, SocketAddr) -> F + Send + Sync + 'static,
+    H: Fn(WebSocket<MaybeTls<TcpStream>>, SocketAddr) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
     let slots = config.handshakes.clamp(1, Semaphore::MAX_PERMITS);
@@ -109,6 +111,7 @@ where
     let intake = Intake {
         handshakes: Arc::clone(&handshakes),
         within: config.handshake,
+        tls: config.tls,
         handler: Arc::new(handler),
         stopped,
     };
@@ -131,6 +134,7 @@ struct Intake<H> {
     /// One permit for each handshake in progress.
     handshakes: Arc<Semaphore>,
     within: Duration,
+    tls: Option<ServerTls>,
     handler: Arc<H>,
     /// Fails to wait once no more connections are wanted.
     stopped: watch::Receiver<()>,
@@ -138,7 +142,7 @@ struct Intake<H> {
 
 impl<H, F> Intake<H>
 where
-    H: Fn(WebSocket<TcpStream>, SocketAddr) -> F + Send + Sync + 'static,
+    H: Fn(WebSocket<MaybeTls<TcpStream>>, SocketAddr) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
     /// Accepts for as long as the listener lives, and says how it ended.
@@ -163,7 +167,7 @@ where
         }
     }
 
-    /// One connection: its handshake, then its handler.
+    /// One connection: its handshakes, then its handler.
     fn connection<P: Send + 'static>(
         &self,
         stream: TcpStream,
@@ -172,12 +176,13 @@ where
     ) -> impl Future<Output = ()> + Send + use<H, F, P> {
         let handler = Arc::clone(&self.handler);
         let within = self.within;
+        let tls = self.tls.clone();
         let mut stopped = self.stopped.clone();
         async move {
             // A socket that refuses the option works without it.
             let _ = stream.set_nodelay(true);
             let socket = {
-                let handshake = pin!(accept(stream, within));
+                let handshake = pin!(accept_any(stream, tls, within));
                 match select(handshake, pin!(stopped.changed())).await {
                     Either::Left((Ok(socket), _)) => socket,
                     Either::Left((Err(_), _)) | Either::Right(_) => return,
@@ -191,5 +196,17 @@ where
                 served.await;
             }
         }
+    }
+}
+
+async fn accept_any(
+    stream: TcpStream,
+    tls: Option<ServerTls>,
+    within: Duration,
+) -> Result<WebSocket<MaybeTls<TcpStream>>, AcceptError> {
+    match tls {
+        None => accept(MaybeTls::plain(stream), within).await,
+        #[cfg(feature = "tls")]
+        Some(tls) => accept_tls(stream, &tls, within).await,
     }
 }

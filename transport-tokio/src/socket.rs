@@ -57,14 +57,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Transport for WebSocket
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-        self.packets.poll_close(cx, |socket, cx| {
+        let closed = self.packets.poll_close(cx, |socket, cx| {
             let stream = socket.get_mut();
             ready!(Pin::new(&mut *stream).poll_shutdown(cx))?;
             let mut bytes = [0; 2048];
             let mut bytes = ReadBuf::new(&mut bytes);
             ready!(Pin::new(stream).poll_read(cx, &mut bytes))?;
             Poll::Ready(Ok(bytes.filled().len()))
-        })
+        });
+        ready!(closed)?;
+        // TLS says goodbye too. The peer has heard the WebSocket's and may be gone.
+        let _ = ready!(Pin::new(self.packets.get_mut().get_mut()).poll_shutdown(cx));
+        Poll::Ready(Ok(()))
     }
 
     fn written(&self) -> u64 {

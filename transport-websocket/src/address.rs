@@ -1,12 +1,14 @@
 use std::sync::Arc;
 
+#[cfg(feature = "tls")]
+use rustls::pki_types::ServerName;
 use tungstenite::http::Uri;
 use wirestream::{ConnectError, ConnectErrorKind};
 
 #[cfg(test)]
 mod tests;
 
-/// Where a client connects to: what a `ws://host:port/path` URL says.
+/// Where a client connects to: what a `ws://host:port/path` or `wss://` URL says.
 ///
 /// Credentials have no place in it: a URL ends up in logs and error messages. A token goes with
 /// the connection instead.
@@ -16,13 +18,17 @@ pub struct Address {
     host: Box<str>,
     port: u16,
     target: Arc<str>,
+    /// Under TLS.
+    #[cfg(feature = "tls")]
+    server_name: Option<ServerName<'static>>,
 }
 
 impl Address {
-    /// Reads a URL. The port is 80 where none is given.
+    /// Reads a URL. Where no port is given it is 80, or 443 for `wss://`.
     ///
     /// # Errors
-    /// [`ConnectErrorKind::Address`] for anything but `ws://`, for a URL with credentials or a
+    /// [`ConnectErrorKind::Address`] for anything but `ws://` and, with the feature
+    /// `tls`, `wss://`; for a URL with credentials or a
     /// fragment, and for what is no URL at all. The error shows no credentials.
     pub fn parse(url: &str) -> Result<Self, ConnectError> {
         let unusable = |detail: &str| ConnectError {
@@ -31,11 +37,16 @@ impl Address {
             detail: detail.into(),
         };
         let uri: Uri = url.parse().map_err(|error| unusable(&format!("not a URL: {error}")))?;
-        match uri.scheme_str() {
-            Some("ws") => {}
-            Some("wss") => return Err(unusable("TLS (wss://) is not built in")),
-            Some(_) | None => return Err(unusable("a URL that starts with ws:// is needed")),
-        }
+        let secure = match uri.scheme_str() {
+            Some("ws") => false,
+            Some("wss") if cfg!(feature = "tls") => true,
+            Some("wss") => {
+                return Err(unusable("wss:// needs the feature `tls`, which is missing"));
+            }
+            Some(_) | None => {
+                return Err(unusable("a URL that starts with ws:// or wss:// is needed"));
+            }
+        };
         let Some(authority) = uri.authority() else { return Err(unusable("no host in it")) };
         if authority.as_str().contains('@') {
             return Err(unusable("credentials do not belong in a URL"));
@@ -52,10 +63,24 @@ impl Address {
             Some(0) => return Err(unusable("nobody listens on port 0")),
             Some(port) => port,
             None if named_port => return Err(unusable("the port is not a number up to 65535")),
+            None if secure => 443,
             None => 80,
         };
-        let target = format!("ws://{authority}{}", uri.path()).into();
-        Ok(Self { host: host.into(), port, target, uri })
+        let scheme = if secure { "wss" } else { "ws" };
+        let target = format!("{scheme}://{authority}{}", uri.path()).into();
+        #[cfg(feature = "tls")]
+        let server_name = secure
+            .then(|| ServerName::try_from(host.to_owned()))
+            .transpose()
+            .map_err(|_| unusable("no certificate can be for such a host"))?;
+        Ok(Self {
+            host: host.into(),
+            port,
+            target,
+            #[cfg(feature = "tls")]
+            server_name,
+            uri,
+        })
     }
 
     /// The host's name or IP address, an IPv6 address without its brackets.
@@ -66,6 +91,12 @@ impl Address {
     /// The port.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Whom the server's certificate must be for, under `wss://`.
+    #[cfg(feature = "tls")]
+    pub fn server_name(&self) -> Option<&ServerName<'static>> {
+        self.server_name.as_ref()
     }
 
     pub(crate) fn uri(&self) -> &Uri {

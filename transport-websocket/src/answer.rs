@@ -9,6 +9,8 @@ use tungstenite::handshake::server::{Request, create_response, write_response};
 use tungstenite::http::header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL};
 use wirestream::wire::SUBPROTOCOL;
 
+use crate::tls;
+
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +19,9 @@ pub const MAX_HEAD: usize = 16 * 1024;
 
 /// How long a client that was turned away may take to read why.
 pub const FAREWELL: Duration = Duration::from_secs(1);
+
+/// The first byte of a TLS handshake, and of nothing that is HTTP.
+const TLS_HANDSHAKE: u8 = 0x16;
 
 /// What to do with what a client has sent so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +62,12 @@ pub enum Refusal {
     /// The client went on before it had the answer (R-WS-5).
     #[error("there are bytes after the request")]
     Trailing,
+    /// TLS, to a server without it.
+    #[error("this server does not speak TLS: connect with ws://")]
+    Tls,
+    /// Anything but TLS, to a server that requires it.
+    #[error("this server speaks TLS: connect with wss://")]
+    PlainText,
 }
 
 /// Why a client did not get through the handshake.
@@ -69,6 +80,12 @@ pub enum AcceptError {
     /// It took longer than the handshake may.
     #[error("the handshake took longer than it may")]
     TimedOut,
+    /// TLS failed: the client speaks something else, or one of the two does not trust the other.
+    #[error("no secure connection: {detail}")]
+    Tls {
+        /// In words.
+        detail: Arc<str>,
+    },
     /// The stream failed.
     #[error("{detail}")]
     Io {
@@ -81,7 +98,22 @@ pub enum AcceptError {
 
 impl From<io::Error> for AcceptError {
     fn from(error: io::Error) -> Self {
-        Self::Io { kind: error.kind(), detail: error.to_string().into() }
+        match tls::failure(&error) {
+            Some(detail) => Self::Tls { detail: detail.into() },
+            None => Self::Io { kind: error.kind(), detail: error.to_string().into() },
+        }
+    }
+}
+
+/// Whether a client that must speak TLS begins to, by its first byte. If not, what it is told, in
+/// plain text.
+///
+/// # Errors
+/// [`Refusal::PlainText`], and what to write.
+pub fn check_for_tls(first: u8) -> Result<(), (Refusal, Vec<u8>)> {
+    match first {
+        TLS_HANDSHAKE => Ok(()),
+        _ => Err((Refusal::PlainText, Refusal::PlainText.response())),
     }
 }
 
@@ -94,6 +126,7 @@ pub fn answer(received: &[u8]) -> Answer {
         Ok(None) if received.len() < MAX_HEAD => return Answer::ReadOn,
         Ok(None) => Err(Refusal::TooLarge),
         Ok(Some((end, request))) => check(&request, received.len() - end),
+        Err(_) if received.first() == Some(&TLS_HANDSHAKE) => Err(Refusal::Tls),
         Err(error) => Err(refusal(&error)),
     };
     match checked {
@@ -141,9 +174,12 @@ impl Refusal {
     /// A status, and the reason in a line of text (R-WS-6).
     fn response(self) -> Vec<u8> {
         let (status, header) = match self {
-            Self::NotHttp | Self::Key | Self::Subprotocol | Self::Trailing => {
-                ("400 Bad Request", "")
-            }
+            Self::NotHttp
+            | Self::Key
+            | Self::Subprotocol
+            | Self::Trailing
+            | Self::Tls
+            | Self::PlainText => ("400 Bad Request", ""),
             Self::Method => ("405 Method Not Allowed", "allow: GET\r\n"),
             Self::TooLarge => ("431 Request Header Fields Too Large", ""),
             Self::NotUpgrade => ("426 Upgrade Required", "upgrade: websocket\r\n"),

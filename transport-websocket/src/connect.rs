@@ -17,6 +17,8 @@ pub enum Stage {
     Lookup,
     /// A TCP connection to this one.
     Connect(SocketAddr),
+    /// The server's part in the handshake of TLS.
+    Tls,
     /// The server's answer.
     Handshake,
 }
@@ -26,6 +28,7 @@ impl fmt::Display for Stage {
         match self {
             Self::Lookup => f.write_str("the name was not resolved"),
             Self::Connect(address) => write!(f, "no TCP connection to {address}"),
+            Self::Tls => f.write_str("connected, but the TLS handshake did not end"),
             Self::Handshake => f.write_str("connected, but no answer to the handshake"),
         }
     }

@@ -9,10 +9,13 @@
 //! |---|---|
 //! | a configuration that relies on none of tungstenite's defaults | [`config`] |
 //! | a transport over a stream and sink of messages | [`Packets`] |
-//! | to answer a client's handshake | [`answer`], [`AcceptError`], [`FAREWELL`] |
+//! | to answer a client's handshake | [`answer`], [`check_for_tls`], [`AcceptError`], [`FAREWELL`] |
 //! | to go on accepting, whatever fails | [`Patience`], [`ServeConfig`] |
-//! | to read a `ws://` URL, and to connect to where it leads | [`Address`], [`connect_to_one_of`], [`Stage`] |
+//! | to read a `ws://` or `wss://` URL, and to connect to where it leads | [`Address`], [`connect_to_one_of`], [`Stage`] |
 //! | to make a handshake and to judge what came back | [`request`], [`check_response`], [`handshake_failure`] |
+//!
+//! With the feature `tls` there are also the settings for `wss://`, `ClientTls` and `ServerTls`,
+//! which adapters export: through rustls with *ring*, so that building it takes a C compiler.
 //!
 //! ```
 //! use wirestream_websocket::{Answer, answer};
@@ -30,11 +33,18 @@ mod message;
 mod packets;
 mod request;
 mod serve;
+#[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
+mod tls;
 
 pub use address::Address;
-pub use answer::{AcceptError, Answer, FAREWELL, MAX_HEAD, Refusal, answer};
+pub use answer::{AcceptError, Answer, FAREWELL, MAX_HEAD, Refusal, answer, check_for_tls};
 pub use config::config;
 pub use connect::{Stage, connect_to_one_of};
 pub use packets::{Packets, Side};
 pub use request::{HeaderError, Headers, check_response, handshake_failure, request};
+#[cfg(feature = "tls")]
+pub use rustls;
 pub use serve::{Next, Patience, ServeConfig};
+pub use tls::ServerTls;
+#[cfg(feature = "tls")]
+pub use tls::{ClientTls, ClientTlsBuilder, Pem, ServerTlsBuilder, TlsError};

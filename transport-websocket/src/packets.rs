@@ -59,6 +59,11 @@ impl<M> Packets<M> {
     pub fn get_ref(&self) -> &M {
         &self.messages
     }
+
+    /// The stream of messages, to end what is below it.
+    pub fn get_mut(&mut self) -> &mut M {
+        &mut self.messages
+    }
 }
 
 impl<M> Packets<M>

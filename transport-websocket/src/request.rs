@@ -11,7 +11,7 @@ use tungstenite::http::uri::{Authority, Uri};
 use wirestream::wire::SUBPROTOCOL;
 use wirestream::{ConnectError, ConnectErrorKind};
 
-use crate::Address;
+use crate::{Address, tls};
 
 #[cfg(test)]
 mod tests;
@@ -97,11 +97,14 @@ pub fn check_response(address: &Address, response: &Response) -> Result<(), Conn
     Ok(())
 }
 
-/// What it means that a client's handshake failed.
+/// What it means that a client's handshake failed, of the WebSocket or of TLS below it.
 pub fn handshake_failure(address: &Address, error: &Error) -> ConnectError {
-    use ConnectErrorKind::{NotWirestream, Unreachable};
+    use ConnectErrorKind::{NotWirestream, Tls, Unreachable};
     let (kind, detail) = match error {
-        Error::Io(error) => (Unreachable, error.to_string()),
+        Error::Io(error) => match tls::failure(error) {
+            Some(detail) => (Tls, detail),
+            None => (Unreachable, error.to_string()),
+        },
         Error::Http(response) => {
             let kind = if is_passing(response.status()) { Unreachable } else { NotWirestream };
             (kind, in_words(response))

@@ -3,19 +3,23 @@ use std::time::Duration;
 
 use wirestream::Limits;
 
+use crate::ServerTls;
+
 #[cfg(test)]
 mod tests;
 
 /// How a server takes connections in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ServeConfig {
-    /// How long a client may take for its handshake, whatever it does. `serve` takes it from the
-    /// server's limits. 5 s.
+    /// How long a client may take for its handshakes, of TLS and of the WebSocket together,
+    /// whatever it does. `serve` takes it from the server's limits. 5 s.
     pub handshake: Duration,
     /// Handshakes at a time; clients beyond them wait in the listener's queue. 1,024.
     pub handshakes: usize,
     /// How long running calls may take to finish once the server shuts down. 30 s.
     pub drain: Duration,
+    /// Serves `wss://` instead of `ws://`, with this certificate; needs the feature `tls`. None.
+    pub tls: Option<ServerTls>,
 }
 
 impl Default for ServeConfig {
@@ -24,6 +28,7 @@ impl Default for ServeConfig {
             handshake: Limits::default().handshake,
             handshakes: 1024,
             drain: Duration::from_secs(30),
+            tls: None,
         }
     }
 }

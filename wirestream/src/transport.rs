@@ -107,12 +107,15 @@ pub struct ConnectError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConnectErrorKind {
-    /// The address cannot be used: not a `ws://` URL, or with credentials in it.
+    /// The address cannot be used: not a `ws://` or `wss://` URL, or with credentials in it.
     Address,
     /// Nobody answered there: refused, unreachable, no such host.
     Unreachable,
     /// It took longer than the handshake may.
     TimedOut,
+    /// The other end does not speak TLS, or one of the two is not who the other trusts: a
+    /// certificate of another name, expired, of an unknown issuer, or missing.
+    Tls,
     /// Somebody answered, but does not speak WebSocket, or not `wirestream.v1`.
     NotWirestream,
 }
@@ -130,6 +133,7 @@ impl fmt::Display for ConnectError {
             ConnectErrorKind::Address => "cannot use the address",
             ConnectErrorKind::Unreachable => "cannot reach",
             ConnectErrorKind::TimedOut => "timed out connecting to",
+            ConnectErrorKind::Tls => "no secure connection to",
             ConnectErrorKind::NotWirestream => "no Wirestream server at",
         };
         write!(f, "{what} {}: {}", self.target, self.detail)

@@ -110,7 +110,7 @@ fn every_other_request_is_refused_with_a_status_and_a_reason() {
         (but("Sec-WebSocket-Key", Some("Sec-WebSocket-Key: x")), Refusal::Key, "400 Bad Request"),
         (post, Refusal::Method, "405 Method Not Allowed"),
         (b"GET / HTTP/1.0\r\n\r\n".to_vec(), Refusal::NotHttp, "400 Bad Request"),
-        (b"\x16\x03\x01\x02\x00\x01\x00".to_vec(), Refusal::NotHttp, "400 Bad Request"),
+        (b"\x16\x03\x01\x02\x00\x01\x00".to_vec(), Refusal::Tls, "400 Bad Request"),
         (b"SSH-2.0-OpenSSH_9.2\r\n".to_vec(), Refusal::NotHttp, "400 Bad Request"),
         (get(&many), Refusal::TooLarge, "431 Request Header Fields Too Large"),
     ] {

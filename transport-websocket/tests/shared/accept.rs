@@ -30,7 +30,7 @@ fn a_handshake_selects_the_subprotocol() {
     let head = head(&mut raw);
     assert!(head.contains("\r\nsec-websocket-protocol: wirestream.v1\r\n"), "{head}");
     let socket = server.socket();
-    assert!(socket.get_ref().nodelay().unwrap());
+    assert!(socket.get_ref().get_ref().nodelay().unwrap());
 }
 
 /// R-WS-1

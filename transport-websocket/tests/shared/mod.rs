@@ -4,10 +4,14 @@
 //! its `TcpStream`, and `soon`, `run`, `adopt` and `READ_PER_POLL`.
 
 mod accept;
+#[cfg(feature = "tls")]
+mod certificates;
 mod descriptors;
 mod dial;
 mod peer;
 mod serve;
 mod socket;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub(crate) use peer::PATIENCE;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use wirestream::{Transport, TransportError};
 
-use crate::here::{self, ServeConfig, WebSocket, bind, listen, run, soon};
+use crate::here::{self, MaybeTls, ServeConfig, WebSocket, bind, listen, run, soon};
 
 /// Longer than anything takes that works.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -38,7 +38,7 @@ impl<T> Spawned<T> {
     }
 }
 
-pub(crate) type Socket = WebSocket<here::TcpStream>;
+pub(crate) type Socket = WebSocket<MaybeTls<here::TcpStream>>;
 
 /// A server whose connections the test has in its hands.
 pub(crate) struct Listening {

@@ -12,7 +12,7 @@ use super::peer::*;
 use crate::here::{Dialer, ServeConfig, bind, client, listen, run, serve, soon};
 
 /// A wait, and what ends it.
-fn until_told() -> (impl Future<Output = ()> + Send, AbortHandle) {
+pub(crate) fn until_told() -> (impl Future<Output = ()> + Send, AbortHandle) {
     let (wait, end) = abortable(pending::<()>());
     (wait.map(|_told| ()), end)
 }

@@ -1,0 +1,103 @@
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+#[cfg(feature = "tls")]
+use tokio_rustls::TlsStream;
+#[cfg(feature = "tls")]
+use wirestream_websocket::rustls::pki_types::CertificateDer;
+
+/// A stream, with TLS on it or without.
+pub struct MaybeTls<S>(Kind<S>);
+
+enum Kind<S> {
+    Plain(S),
+    #[cfg(feature = "tls")]
+    Tls(Box<TlsStream<S>>),
+}
+
+impl<S> MaybeTls<S> {
+    pub(crate) fn plain(stream: S) -> Self {
+        Self(Kind::Plain(stream))
+    }
+
+    #[cfg(feature = "tls")]
+    pub(crate) fn secure(stream: TlsStream<S>) -> Self {
+        Self(Kind::Tls(Box::new(stream)))
+    }
+
+    /// The stream below.
+    pub fn get_ref(&self) -> &S {
+        match &self.0 {
+            Kind::Plain(stream) => stream,
+            #[cfg(feature = "tls")]
+            Kind::Tls(stream) => stream.get_ref().0,
+        }
+    }
+
+    /// The certificates that the peer has shown, its own first; of a client it is one that was
+    /// required, and verified.
+    #[cfg(feature = "tls")]
+    pub fn peer_certificates(&self) -> Option<&[CertificateDer<'static>]> {
+        match &self.0 {
+            Kind::Plain(_) => None,
+            Kind::Tls(stream) => stream.get_ref().1.peer_certificates(),
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for MaybeTls<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut self.0 {
+            Kind::Plain(stream) => Pin::new(stream).poll_read(cx, bytes),
+            #[cfg(feature = "tls")]
+            Kind::Tls(stream) => Pin::new(stream).poll_read(cx, bytes),
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for MaybeTls<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.0 {
+            Kind::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            #[cfg(feature = "tls")]
+            Kind::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.0 {
+            Kind::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            #[cfg(feature = "tls")]
+            Kind::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.0 {
+            Kind::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            #[cfg(feature = "tls")]
+            Kind::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+impl<S> fmt::Debug for MaybeTls<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match &self.0 {
+            Kind::Plain(_) => "Plain(..)",
+            #[cfg(feature = "tls")]
+            Kind::Tls(_) => "Tls(..)",
+        })
+    }
+}
