@@ -263,7 +263,7 @@ async fn a14_what_is_sent_before_acceptance_is_delivered_in_order(net: Net) {
     // What comes behind them is answered: so they have arrived.
     let behind = client.call("Example.add").arguments(&(2i64, 3i64)).unary::<i64>();
     assert_eq!(soon("an answer", behind).await, Ok(5));
-    assert_eq!((&mut echo).next().now_or_never(), None, "the call is not answered");
+    assert_eq!(echo.next().now_or_never(), None, "the call is not answered");
 
     let mut accepted = call.accept().expect("the caller waits");
     let numbers = accepted.parameter::<u32, NoError>().expect("a parameter");
