@@ -82,6 +82,7 @@ mod error;
 pub mod guide;
 mod link;
 mod memory;
+mod messages;
 mod receiver;
 mod sender;
 mod server;
@@ -99,6 +100,7 @@ pub use codec::CodecError;
 pub use contract::{Contract, Fingerprint, Message};
 pub use error::{LostReason, NoError, SendError, StreamError, TrySendError};
 pub use memory::MemoryTransport;
+pub use messages::bus::{Arrival, Bus, BusError, BusInbox};
 pub use receiver::{Receiver, Unary};
 pub use sender::{Sender, SenderSink};
 pub use server::{
