@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{FutureExt, Stream, StreamExt, stream};
 use tokio::sync::mpsc;
 use wirestream::{NoError, Receiver, Session, SessionClosed, Status, StreamError, channel};
 use wirestream_tests::{Net, Rig, scenarios, soon, until};
 
-use crate::methods::{Problem, Watch, drain, server_with};
+use crate::methods::{Gauge, Problem, Raised, Watch, drain, server_with};
 
 scenarios! {
     f1_a_close_hook_runs_when_the_call_is_over,
@@ -19,6 +19,7 @@ scenarios! {
     f6_each_call_has_an_id_of_its_own,
     f7_a_session_knows_its_endpoint_and_method,
     f8_hooks_run_however_the_handler_ended,
+    f9_an_object_is_kept_for_as_long_as_its_session,
     f10_closed_resolves_when_the_session_closes,
 }
 
@@ -259,6 +260,44 @@ async fn f8_hooks_run_however_the_handler_ended(net: Net) {
     assert_eq!(lost.next().await, None);
 }
 
+/// F9: it is there in the hooks, and dropped behind them, whatever ended the call.
+async fn f9_an_object_is_kept_for_as_long_as_its_session(net: Net) {
+    struct Player(u64, #[allow(dead_code, reason = "it counts the players")] Raised);
+    let (log, mut lines) = Log::new();
+    let (players, all) = (Gauge::default(), Watch::default());
+    let (gauge, calls) = (players.clone(), all.clone());
+    let method = move |session: Session, (number,): (u64,), (): ()| {
+        assert!(session.set(Player(0, gauge.raise())).is_none());
+        assert_eq!(session.set(Player(number, gauge.raise())).map(|before| before.0), Some(0));
+        let (log, keeper) = (log.clone(), session.clone());
+        let hook = session.on_close(async move || {
+            let player = keeper.get::<Player>().expect("a player");
+            log.line(player.0.to_string());
+        });
+        hook.expect("an open session");
+        let reply = stream::iter([Ok::<u64, NoError>(number)]).chain(stream::pending());
+        calls.stream(&session, reply)
+    };
+    let rig = Rig::start(net, server_with(|e| e.stream("method", method)).build().unwrap()).await;
+    let client = rig.client();
+    let call = |number: u64| client.call("Example.method").arguments(&(number,)).stream::<u64>();
+    let mut two = [call(1), call(2)];
+    for (reply, number) in two.iter_mut().zip(1..) {
+        assert_eq!(reply.next().await, Some(Ok(number)));
+    }
+    assert_eq!(players.get(), 2, "each session has its own");
+    let [first, mut second] = two;
+    drop(first);
+    assert_eq!(next(&mut lines).await, "1");
+    until("the first player is gone", || players.get() == 1).await;
+    assert!(second.next().now_or_never().is_none());
+    client.line.cut();
+    assert_eq!(next(&mut lines).await, "2");
+    // Although somebody holds the sessions still.
+    all.until_over(2).await;
+    until("the players are gone", || players.get() == 0).await;
+}
+
 /// F10
 async fn f10_closed_resolves_when_the_session_closes(net: Net) {
     let session = Arc::<Mutex<Option<Session>>>::default();
@@ -282,7 +321,7 @@ async fn f10_closed_resolves_when_the_session_closes(net: Net) {
             tokio::spawn(async move { session.closed().await })
         })
         .collect();
-    assert_eq!(futures_util::FutureExt::now_or_never(session.closed()), None);
+    assert_eq!(session.closed().now_or_never(), None);
     assert!(!session.is_closed());
     drop(replies);
     for waiting in waiting {

@@ -1,6 +1,12 @@
+mod objects;
+#[cfg(test)]
+mod tests;
+
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -12,6 +18,7 @@ use wirestream_protocol::Token;
 use crate::authentication::Authentication;
 use crate::transport::BoxFuture;
 use crate::waiters::{Waiter, Waiters};
+use objects::Objects;
 
 /// One call, as its method sees it: who calls what, and what is to happen when the call ends.
 ///
@@ -23,6 +30,32 @@ use crate::waiters::{Waiter, Waiters};
 /// let method = session.method().to_owned();
 /// session.on_close(async move || println!("{method} is over"))?;
 /// # Ok(())
+/// # }
+/// ```
+///
+/// # Objects
+///
+/// A session keeps objects of the application's own, one of each type: [`set`](Self::set) and
+/// [`get`](Self::get). They live in the session itself, and are dropped with it.
+///
+/// ```
+/// use std::sync::Mutex;
+/// use wirestream::Session;
+///
+/// struct Player {
+///     name: String,
+///     score: Mutex<u32>,
+/// }
+///
+/// fn score(session: &Session) {
+///     if let Some(player) = session.get::<Player>() {
+///         *player.score.lock().unwrap() += 1;
+///     }
+/// }
+///
+/// # fn method(session: &Session) {
+/// session.set(Player { name: "Ann".into(), score: Mutex::new(0) });
+/// score(session);
 /// # }
 /// ```
 #[derive(Clone)]
@@ -47,6 +80,9 @@ struct State {
     closed: bool,
     last_hook: u64,
     hooks: Vec<(HookId, Hook)>,
+    objects: Objects,
+    /// The hooks have run: nothing is kept any more.
+    over: bool,
 }
 
 type Hook = Box<dyn FnOnce() -> BoxFuture<()> + Send>;
@@ -158,6 +194,35 @@ impl Session {
         after < before
     }
 
+    /// Keeps an object with the session, in the place of the one of the same type, which is
+    /// returned. There is one of each type, so that parts of an application do not get in each
+    /// other's way; for several of one type, keep a list, or give each a type of its own.
+    ///
+    /// It is dropped with the session: once that is closed and its hooks have run, unless somebody
+    /// still holds what [`get`](Self::get) gave. What is set after that is dropped at once.
+    pub fn set<T: Any + Send + Sync>(&self, object: T) -> Option<Arc<T>> {
+        let object = Arc::new(object);
+        let mut state = self.state();
+        match state.over {
+            false => state.objects.set(object),
+            true => {
+                drop(state);
+                drop(object); // what is the user's, outside the lock
+                None
+            }
+        }
+    }
+
+    /// The object of this type, if one is kept.
+    pub fn get<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.state().objects.get()
+    }
+
+    /// Keeps the object of this type no longer, and returns it.
+    pub fn remove<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.state().objects.remove()
+    }
+
     /// Whether the session is closed.
     pub fn is_closed(&self) -> bool {
         self.state().closed
@@ -200,19 +265,14 @@ impl Session {
         Poll::Pending
     }
 
-    /// Closes the session, once: wakes who waits for it, runs the hooks in order.
-    pub(crate) async fn close(&self) {
+    /// Wakes who waits for the session to be closed, from now on at once.
+    fn begin_close(&self) {
         let waiting = {
             let mut state = self.state();
             state.closed = true;
             state.waiting_for_close.take().collect::<Vec<_>>()
         };
         waiting.into_iter().for_each(Waker::wake);
-        while let Some(hook) = self.next_hook() {
-            let run = std::panic::AssertUnwindSafe(async move { hook().await });
-            // A hook's panic was reported by the panic hook; the next one runs all the same.
-            let _ = run.catch_unwind().await;
-        }
     }
 
     fn next_hook(&self) -> Option<Hook> {
@@ -229,6 +289,43 @@ impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session").field("id", &self.0.id).field("method", &self.0.method).finish()
     }
+}
+
+/// A session that is still to be closed. Dropped before it was, with its runtime, say, its hooks do
+/// not run, and leave nothing behind either: they often hold the session, which holds them.
+#[derive(Debug)]
+pub(crate) struct Unclosed(pub(crate) Session);
+
+impl Unclosed {
+    /// Closes the session, once: wakes who waits for it, runs the hooks in order, and drops what
+    /// it keeps.
+    pub(crate) async fn close(self) {
+        self.0.begin_close();
+        while let Some(hook) = self.0.next_hook() {
+            let run = AssertUnwindSafe(async move { hook().await });
+            // A hook's panic was reported by the panic hook; the next one runs all the same.
+            run.catch_unwind().await.unwrap_or_else(drop_quietly);
+        }
+    }
+}
+
+impl Drop for Unclosed {
+    fn drop(&mut self) {
+        self.0.begin_close();
+        let (hooks, objects) = {
+            let mut state = self.0.state();
+            state.over = true;
+            (std::mem::take(&mut state.hooks), state.objects.take())
+        };
+        // All of it is the user's: outside the lock, and one that panics keeps no other.
+        hooks.into_iter().for_each(|(_, hook)| drop_quietly(hook));
+        objects.for_each(drop_quietly);
+    }
+}
+
+/// Drops what is the user's, and may panic at that.
+pub(crate) fn drop_quietly<T>(value: T) {
+    catch_unwind(AssertUnwindSafe(|| drop(value))).unwrap_or_else(std::mem::forget);
 }
 
 /// Endpoint and method, parted at the last dot.

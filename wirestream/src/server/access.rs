@@ -12,7 +12,7 @@ use super::Failed;
 use super::call::IncomingCall;
 use crate::authentication::{Access, Authentication, Revocation};
 use crate::link::Link;
-use crate::session::Session;
+use crate::session::{Session, drop_quietly};
 use crate::transport::BoxFuture;
 
 /// What the application's authenticator is, whatever its type.
@@ -37,7 +37,7 @@ fn look_up(authenticator: &Authenticator, token: Token) -> BoxFuture<Answer> {
         Ok(Ok(None)) => Answer::Unknown,
         Ok(Err(_)) => Answer::Failed,
         Err(panic) => {
-            std::mem::forget(panic); // it may panic when it is dropped
+            drop_quietly(panic);
             Answer::Failed
         }
     }))

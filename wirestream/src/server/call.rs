@@ -2,7 +2,7 @@ use std::any::TypeId;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -20,7 +20,7 @@ use crate::error::{NoError, SendError};
 use crate::link::Link;
 use crate::receiver::Receiver;
 use crate::sender::Sender;
-use crate::session::Session;
+use crate::session::{Session, Unclosed, drop_quietly};
 use crate::transport::BoxFuture;
 
 /// A call that has come in and is not answered. Dropped unanswered, it is refused as
@@ -288,6 +288,7 @@ impl<T> fmt::Debug for NotImplemented<T> {
 /// closes its session. In that order: the slot stays taken until the handler was dropped
 /// (R-CALL-6).
 pub(super) async fn run(link: Arc<Link>, id: CallId, session: Session, handler: BoxFuture<()>) {
+    let unclosed = Unclosed(session.clone());
     let slot = Slot { link, id };
     let is_live = slot.link.with(|core| core.attach(id, session.clone()));
     let mut handler = AssertUnwindSafe(handler).catch_unwind();
@@ -297,14 +298,13 @@ pub(super) async fn run(link: Arc<Link>, id: CallId, session: Session, handler: 
                 return Poll::Ready(());
             }
             // A panic was reported by the panic hook, and its reply failed as it was dropped.
-            // What it panicked with may panic when it is dropped.
-            handler.poll_unpin(cx).map(|done| done.map_or_else(std::mem::forget, drop))
+            handler.poll_unpin(cx).map(|done| done.unwrap_or_else(drop_quietly))
         })
         .await;
     }
-    let _ = catch_unwind(AssertUnwindSafe(|| drop(handler)));
+    drop_quietly(handler);
     drop(slot);
-    session.close().await;
+    unclosed.close().await;
 }
 
 /// A call's slot on the callee's side. Freed when it is dropped, the call ended if it was not.
