@@ -14,7 +14,7 @@ use smol::future::{poll_once, yield_now};
 use smol::lock::Semaphore;
 use smol::net::{AsyncToSocketAddrs, TcpListener, TcpStream};
 use wirestream::Server;
-use wirestream_websocket::{AcceptError, Next, Patience, ServeConfig, ServerTls};
+use wirestream_websocket::{AcceptError, Next, Origins, Patience, ServeConfig, ServerTls};
 
 #[cfg(feature = "tls")]
 use crate::accept_tls;
@@ -138,6 +138,7 @@ where
         handshakes: Arc::new(Semaphore::new(config.handshakes.max(1))),
         within: config.handshake,
         tls: config.tls,
+        origins: Arc::new(config.origins),
         handler: Arc::new(handler),
         stopped,
         beginning,
@@ -162,6 +163,7 @@ struct Intake<H> {
     handshakes: Arc<Semaphore>,
     within: Duration,
     tls: Option<ServerTls>,
+    origins: Arc<Origins>,
     handler: Arc<H>,
     /// Closed once no more connections are wanted.
     stopped: Receiver<Infallible>,
@@ -206,12 +208,13 @@ where
         let handler = Arc::clone(&self.handler);
         let within = self.within;
         let tls = self.tls.clone();
+        let origins = Arc::clone(&self.origins);
         let stopped = self.stopped.clone();
         async move {
             // A socket that refuses the option works without it.
             let _ = stream.set_nodelay(true);
             let socket = {
-                let handshake = pin!(accept_any(stream, tls, within));
+                let handshake = pin!(accept_any(stream, tls, &origins, within));
                 match select(handshake, pin!(stopped.recv())).await {
                     Either::Left((Ok(socket), _)) => socket,
                     Either::Left((Err(_), _)) | Either::Right(_) => return,
@@ -230,11 +233,12 @@ where
 async fn accept_any(
     stream: TcpStream,
     tls: Option<ServerTls>,
+    origins: &Origins,
     within: Duration,
 ) -> Result<WebSocket<MaybeTls<TcpStream>>, AcceptError> {
     match tls {
-        None => accept(MaybeTls::plain(stream), within).await,
+        None => accept(MaybeTls::plain(stream), origins, within).await,
         #[cfg(feature = "tls")]
-        Some(tls) => accept_tls(stream, &tls, within).await,
+        Some(tls) => accept_tls(stream, &tls, origins, within).await,
     }
 }

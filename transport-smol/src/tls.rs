@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_rustls::{TlsAcceptor, TlsConnector};
 use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use wirestream_websocket::rustls::pki_types::ServerName;
-use wirestream_websocket::{AcceptError, ClientTls, ServerTls, Side, check_for_tls};
+use wirestream_websocket::{AcceptError, ClientTls, Origins, ServerTls, Side, check_for_tls};
 
 use crate::accept::{dismiss, handshake};
 use crate::paced::Paced;
@@ -21,6 +21,7 @@ use crate::{MaybeTls, WebSocket};
 pub async fn accept_tls<S>(
     stream: S,
     tls: &ServerTls,
+    origins: &Origins,
     within: Duration,
 ) -> Result<WebSocket<MaybeTls<S>>, AcceptError>
 where
@@ -28,7 +29,7 @@ where
 {
     let accepting = async {
         let mut stream = Paced::new(accept(Paced::new(stream), tls).await?);
-        handshake(&mut stream).await?;
+        handshake(&mut stream, origins, true).await?;
         Ok(WebSocket::over(stream, Side::Server))
     };
     timeout(within, accepting).await.unwrap_or(Err(AcceptError::TimedOut))

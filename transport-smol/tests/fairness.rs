@@ -13,7 +13,7 @@ use smol::future::{poll_fn, yield_now};
 use smol::io::{AsyncRead, AsyncWrite};
 use wirestream::wire::Frame;
 use wirestream::{CloseReason, MemoryTransport, Server, Transport};
-use wirestream_smol::{AcceptError, Refusal, Side, Smol, WebSocket, accept};
+use wirestream_smol::{AcceptError, Origins, Refusal, Side, Smol, WebSocket, accept};
 
 /// A burst, and one of frames so small that it has as many of them.
 const BURST: usize = 30 << 20;
@@ -176,7 +176,7 @@ fn a_burst_on_a_socket_that_closes() {
 #[test]
 fn a_burst_after_a_refused_handshake() {
     check(Burst::new(BURST, Vec::new(), b"HELO\r\n"), async |burst| {
-        let refused = accept(burst, Duration::from_secs(60)).await;
+        let refused = accept(burst, &Origins::default(), Duration::from_secs(60)).await;
         assert_eq!(refused.unwrap_err(), AcceptError::Refused(Refusal::NotHttp));
     });
 }
@@ -304,7 +304,10 @@ mod under_tls {
         let reads = Arc::<AtomicUsize>::default();
         let dribble = Dribble { client, reads: Arc::clone(&reads), waker: None, upgraded: false };
         let draining = async move {
-            let mut socket = accept_tls(dribble, &tls, Duration::from_secs(60)).await.unwrap();
+            let within = Duration::from_secs(60);
+            let origins = Origins::default();
+            let accepting = accept_tls(dribble, &tls, &origins, within);
+            let mut socket = accepting.await.unwrap();
             while let Some(Ok(_)) = poll_fn(|cx| socket.poll_recv(cx)).await {}
         };
         // A few turns; a record is thousands of reads.

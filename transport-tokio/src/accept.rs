@@ -3,30 +3,39 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
-use wirestream_websocket::{AcceptError, Answer, FAREWELL, MAX_HEAD, Side, answer};
+use wirestream_websocket::{AcceptError, Answer, FAREWELL, MAX_HEAD, Origins, Side, answer};
 
 use crate::WebSocket;
 
 /// Answers the handshake of a client on a fresh stream, `within` a time that nothing extends.
 ///
 /// The subprotocol `wirestream.v1` is required and selected (R-WS-1), an extension never is
-/// (R-WS-3). A client that asks for anything else is told in plain text what is needed.
+/// (R-WS-3). A page of a browser must be one of `origins` (R-WS-7). A client that asks for anything
+/// else is told in plain text what is needed.
 ///
 /// Not cancel-safe: dropping the future drops the stream.
 ///
 /// # Errors
 /// [`AcceptError`]; the stream is dropped.
-pub async fn accept<S>(mut stream: S, within: Duration) -> Result<WebSocket<S>, AcceptError>
+pub async fn accept<S>(
+    mut stream: S,
+    origins: &Origins,
+    within: Duration,
+) -> Result<WebSocket<S>, AcceptError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    match timeout(within, handshake(&mut stream)).await {
+    match timeout(within, handshake(&mut stream, origins, false)).await {
         Ok(done) => done.map(|()| WebSocket::upgraded(stream, Side::Server)),
         Err(_elapsed) => Err(AcceptError::TimedOut),
     }
 }
 
-pub(crate) async fn handshake<S>(stream: &mut S) -> Result<(), AcceptError>
+pub(crate) async fn handshake<S>(
+    stream: &mut S,
+    origins: &Origins,
+    under_tls: bool,
+) -> Result<(), AcceptError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -36,7 +45,7 @@ where
         if (&mut *stream).take(room).read_buf(&mut received).await? == 0 {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
-        match answer(&received) {
+        match answer(&received, origins, under_tls) {
             Answer::ReadOn => {}
             Answer::Accepted(response) => {
                 stream.write_all(&response).await?;

@@ -58,6 +58,13 @@
 //! ([`Limits::handshake`](wirestream::Limits::handshake)), every buffer has a bound, and the accept
 //! loop goes on.
 //!
+//! # Web pages
+//!
+//! A browser lets every page connect to every server. So a page is refused unless its origin is
+//! allowed, in [`ServeConfig::origins`]: `Origins::default().same_host()` for the pages that come
+//! from where the server is, [`Origins::allow`] for those from elsewhere. Clients that are no browsers are not
+//! concerned.
+//!
 //! # TLS
 //!
 //! With the feature `tls`, a `wss://` URL works as a `ws://` URL does, where the platform trusts the
@@ -101,7 +108,10 @@ pub use tls::accept_tls;
 pub use wirestream::*;
 #[doc(inline)]
 pub use wirestream_macros::endpoint_of_tokio as endpoint;
-pub use wirestream_websocket::{AcceptError, HeaderError, Refusal, ServeConfig, ServerTls, Side};
+pub use wirestream_websocket::{
+    AcceptError, HeaderError, OriginError, Origins, Refusal, ServeConfig, ServerTls, Side,
+    check_request,
+};
 #[cfg(feature = "tls")]
 pub use wirestream_websocket::{
     ClientTls, ClientTlsBuilder, Pem, ServerTlsBuilder, TlsError, rustls,

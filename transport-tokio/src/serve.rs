@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use wirestream::Server;
-use wirestream_websocket::{AcceptError, Next, Patience, ServeConfig, ServerTls};
+use wirestream_websocket::{AcceptError, Next, Origins, Patience, ServeConfig, ServerTls};
 
 #[cfg(feature = "tls")]
 use crate::accept_tls;
@@ -112,6 +112,7 @@ where
         handshakes: Arc::clone(&handshakes),
         within: config.handshake,
         tls: config.tls,
+        origins: Arc::new(config.origins),
         handler: Arc::new(handler),
         stopped,
     };
@@ -135,6 +136,7 @@ struct Intake<H> {
     handshakes: Arc<Semaphore>,
     within: Duration,
     tls: Option<ServerTls>,
+    origins: Arc<Origins>,
     handler: Arc<H>,
     /// Fails to wait once no more connections are wanted.
     stopped: watch::Receiver<()>,
@@ -177,12 +179,13 @@ where
         let handler = Arc::clone(&self.handler);
         let within = self.within;
         let tls = self.tls.clone();
+        let origins = Arc::clone(&self.origins);
         let mut stopped = self.stopped.clone();
         async move {
             // A socket that refuses the option works without it.
             let _ = stream.set_nodelay(true);
             let socket = {
-                let handshake = pin!(accept_any(stream, tls, within));
+                let handshake = pin!(accept_any(stream, tls, &origins, within));
                 match select(handshake, pin!(stopped.changed())).await {
                     Either::Left((Ok(socket), _)) => socket,
                     Either::Left((Err(_), _)) | Either::Right(_) => return,
@@ -202,11 +205,12 @@ where
 async fn accept_any(
     stream: TcpStream,
     tls: Option<ServerTls>,
+    origins: &Origins,
     within: Duration,
 ) -> Result<WebSocket<MaybeTls<TcpStream>>, AcceptError> {
     match tls {
-        None => accept(MaybeTls::plain(stream), within).await,
+        None => accept(MaybeTls::plain(stream), origins, within).await,
         #[cfg(feature = "tls")]
-        Some(tls) => accept_tls(stream, &tls, within).await,
+        Some(tls) => accept_tls(stream, &tls, origins, within).await,
     }
 }

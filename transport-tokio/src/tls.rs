@@ -6,7 +6,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use wirestream_websocket::rustls::pki_types::ServerName;
-use wirestream_websocket::{AcceptError, ClientTls, ServerTls, Side, check_for_tls};
+use wirestream_websocket::{AcceptError, ClientTls, Origins, ServerTls, Side, check_for_tls};
 
 use crate::accept::{dismiss, handshake};
 use crate::{MaybeTls, WebSocket};
@@ -20,6 +20,7 @@ use crate::{MaybeTls, WebSocket};
 pub async fn accept_tls<S>(
     stream: S,
     tls: &ServerTls,
+    origins: &Origins,
     within: Duration,
 ) -> Result<WebSocket<MaybeTls<S>>, AcceptError>
 where
@@ -27,7 +28,7 @@ where
 {
     let accepting = async {
         let mut stream = accept(stream, tls).await?;
-        handshake(&mut stream).await?;
+        handshake(&mut stream, origins, true).await?;
         Ok(WebSocket::upgraded(stream, Side::Server))
     };
     match timeout(within, accepting).await {

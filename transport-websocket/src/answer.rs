@@ -1,15 +1,17 @@
-use std::fmt::Write as _;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Response;
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HeaderValue, SEC_WEBSOCKET_PROTOCOL, TRANSFER_ENCODING,
+};
 use tungstenite::error::{CapacityError, Error, ProtocolError};
 use tungstenite::handshake::machine::TryParse;
-use tungstenite::handshake::server::{Request, create_response, write_response};
-use tungstenite::http::header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL};
+use tungstenite::handshake::server::{Request, create_response_with_body, write_response};
 use wirestream::wire::SUBPROTOCOL;
 
-use crate::tls;
+use crate::{Origins, Refusal, tls};
 
 #[cfg(test)]
 mod tests;
@@ -32,42 +34,6 @@ pub enum Answer {
     Accepted(Vec<u8>),
     /// Write this, then end the connection.
     Refused(Refusal, Vec<u8>),
-}
-
-/// Why a client was turned away. Its display is what the client is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// It does not speak HTTP/1.1.
-    #[error("this is not an HTTP/1.1 request")]
-    NotHttp,
-    /// Not a GET request.
-    #[error("a WebSocket begins with a GET request")]
-    Method,
-    /// The request's head is too large.
-    #[error("the request is too large")]
-    TooLarge,
-    /// A request for a page, not for a WebSocket.
-    #[error("this is a Wirestream server: connect with a WebSocket")]
-    NotUpgrade,
-    /// Another version of the WebSocket protocol.
-    #[error("the WebSocket version is not 13")]
-    Version,
-    /// The key is missing or malformed.
-    #[error("Sec-WebSocket-Key is missing or malformed")]
-    Key,
-    /// The client does not offer the subprotocol (R-WS-1).
-    #[error("offer the WebSocket subprotocol {SUBPROTOCOL} in Sec-WebSocket-Protocol")]
-    Subprotocol,
-    /// The client went on before it had the answer (R-WS-5).
-    #[error("there are bytes after the request")]
-    Trailing,
-    /// TLS, to a server without it.
-    #[error("this server does not speak TLS: connect with ws://")]
-    Tls,
-    /// Anything but TLS, to a server that requires it.
-    #[error("this server speaks TLS: connect with wss://")]
-    PlainText,
 }
 
 /// Why a client did not get through the handshake.
@@ -113,43 +79,68 @@ impl From<io::Error> for AcceptError {
 pub fn check_for_tls(first: u8) -> Result<(), (Refusal, Vec<u8>)> {
     match first {
         TLS_HANDSHAKE => Ok(()),
-        _ => Err((Refusal::PlainText, Refusal::PlainText.response())),
+        _ => Err((Refusal::PlainText, last(Refusal::PlainText))),
     }
 }
 
-/// Answers a client's handshake, given all that it has sent so far.
+/// Answers a client's handshake, given all that it has sent so far; `under_tls` if it came so.
 ///
-/// The subprotocol is required and selected (R-WS-1); no extension ever is, whatever the client
-/// offers (R-WS-3). Any path will do (R-WS-4).
-pub fn answer(received: &[u8]) -> Answer {
+/// Any path will do (R-WS-4). For the rest see [`check_request`].
+pub fn answer(received: &[u8], origins: &Origins, under_tls: bool) -> Answer {
     let checked = match Request::try_parse(received) {
         Ok(None) if received.len() < MAX_HEAD => return Answer::ReadOn,
         Ok(None) => Err(Refusal::TooLarge),
-        Ok(Some((end, request))) => check(&request, received.len() - end),
+        Ok(Some((end, request))) => match check(&request, origins, under_tls) {
+            Ok(_) if end < received.len() => Err(Refusal::Trailing),
+            checked => checked,
+        },
         Err(_) if received.first() == Some(&TLS_HANDSHAKE) => Err(Refusal::Tls),
         Err(error) => Err(refusal(&error)),
     };
     match checked {
-        Ok(response) => Answer::Accepted(response),
-        Err(refusal) => Answer::Refused(refusal, refusal.response()),
+        Ok(response) => Answer::Accepted(bytes(&response)),
+        Err(refusal) => Answer::Refused(refusal, last(refusal)),
     }
 }
 
-/// The checks in their order, each with its refusal. One of the request's `Origin` belongs here.
-fn check(request: &Request, trailing: usize) -> Result<Vec<u8>, Refusal> {
-    let mut response = create_response(request).map_err(|error| refusal(&error))?;
-    let offered = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL);
+/// Checks a client's handshake that an HTTP server has read: the response to send, after which the
+/// connection is a WebSocket.
+///
+/// The method, the version and the headers must be those of a WebSocket; the page that it comes
+/// from, if any, one of `origins` (R-WS-7). The subprotocol is required and selected (R-WS-1); no
+/// extension ever is, whatever the client offers (R-WS-3).
+///
+/// # Errors
+/// What to answer instead is [`Refusal::response`].
+pub fn check_request<B>(
+    request: &http::Request<B>,
+    origins: &Origins,
+) -> Result<Response<String>, Refusal> {
+    check(request, origins, false)
+}
+
+fn check<B>(
+    request: &http::Request<B>,
+    origins: &Origins,
+    under_tls: bool,
+) -> Result<Response<String>, Refusal> {
+    let mut response =
+        create_response_with_body(request, String::new).map_err(|error| refusal(&error))?;
+    let headers = request.headers();
+    if !origins.admit(headers, under_tls) {
+        return Err(Refusal::Origin);
+    }
+    let offered = headers.get_all(SEC_WEBSOCKET_PROTOCOL);
     let mut offered = offered.iter().filter_map(|value| value.to_str().ok());
     if !offered.any(|list| list.split(',').any(|name| name.trim() == SUBPROTOCOL)) {
         return Err(Refusal::Subprotocol);
     }
-    if trailing > 0 {
+    let length = headers.get(CONTENT_LENGTH);
+    if headers.contains_key(TRANSFER_ENCODING) || length.is_some_and(|length| length != "0") {
         return Err(Refusal::Trailing);
     }
     response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
-    let mut bytes = Vec::with_capacity(256);
-    write_response(&mut bytes, &response).map_err(|_| Refusal::NotHttp)?;
-    Ok(bytes)
+    Ok(response)
 }
 
 fn refusal(error: &Error) -> Refusal {
@@ -170,30 +161,18 @@ fn refusal(error: &Error) -> Refusal {
     .unwrap_or(Refusal::NotHttp)
 }
 
-impl Refusal {
-    /// A status, and the reason in a line of text (R-WS-6).
-    fn response(self) -> Vec<u8> {
-        let (status, header) = match self {
-            Self::NotHttp
-            | Self::Key
-            | Self::Subprotocol
-            | Self::Trailing
-            | Self::Tls
-            | Self::PlainText => ("400 Bad Request", ""),
-            Self::Method => ("405 Method Not Allowed", "allow: GET\r\n"),
-            Self::TooLarge => ("431 Request Header Fields Too Large", ""),
-            Self::NotUpgrade => ("426 Upgrade Required", "upgrade: websocket\r\n"),
-            Self::Version => {
-                ("426 Upgrade Required", "upgrade: websocket\r\nsec-websocket-version: 13\r\n")
-            }
-        };
-        let body = format!("{self}\n");
-        let mut response = format!("HTTP/1.1 {status}\r\nconnection: close\r\n{header}");
-        let _infallible = write!(
-            response,
-            "content-type: text/plain\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len(),
-        );
-        response.into_bytes()
-    }
+/// A refusal as the last thing on its connection.
+fn last(refusal: Refusal) -> Vec<u8> {
+    let mut response = refusal.response();
+    let length = response.body().len();
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response.headers_mut().insert(CONTENT_LENGTH, length.into());
+    bytes(&response)
+}
+
+fn bytes(response: &Response<String>) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(256);
+    write_response(&mut bytes, response).expect("a vector takes it, and the headers are text");
+    bytes.extend_from_slice(response.body().as_bytes());
+    bytes
 }

@@ -10,6 +10,8 @@
 //! | a configuration that relies on none of tungstenite's defaults | [`config`] |
 //! | a transport over a stream and sink of messages | [`Packets`] |
 //! | to answer a client's handshake | [`answer`], [`check_for_tls`], [`AcceptError`], [`FAREWELL`] |
+//! | to answer one that an HTTP server has read | [`check_request`], [`Refusal::response`] |
+//! | to know which web pages may connect | [`Origins`] |
 //! | to go on accepting, whatever fails | [`Patience`], [`ServeConfig`] |
 //! | to read a `ws://` or `wss://` URL, and to connect to where it leads | [`Address`], [`connect_to_one_of`], [`Stage`] |
 //! | to make a handshake and to judge what came back | [`request`], [`check_response`], [`handshake_failure`] |
@@ -18,10 +20,11 @@
 //! which adapters export: through rustls with *ring*, so that building it takes a C compiler.
 //!
 //! ```
-//! use wirestream_websocket::{Answer, answer};
+//! use wirestream_websocket::{Answer, Origins, answer};
 //!
 //! let browser = b"GET / HTTP/1.1\r\nHost: localhost:8080\r\n\r\n";
-//! let Answer::Refused(refusal, _response) = answer(browser) else { panic!("not an upgrade") };
+//! let answer = answer(browser, &Origins::default(), false);
+//! let Answer::Refused(refusal, _response) = answer else { panic!("not an upgrade") };
 //! println!("{refusal}");
 //! ```
 
@@ -30,17 +33,21 @@ mod answer;
 mod config;
 mod connect;
 mod message;
+mod origin;
 mod packets;
+mod refusal;
 mod request;
 mod serve;
 #[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
 mod tls;
 
 pub use address::Address;
-pub use answer::{AcceptError, Answer, FAREWELL, MAX_HEAD, Refusal, answer, check_for_tls};
+pub use answer::{AcceptError, Answer, FAREWELL, MAX_HEAD, answer, check_for_tls, check_request};
 pub use config::config;
 pub use connect::{Stage, connect_to_one_of};
+pub use origin::{OriginError, Origins};
 pub use packets::{Packets, Side};
+pub use refusal::Refusal;
 pub use request::{HeaderError, Headers, check_response, handshake_failure, request};
 #[cfg(feature = "tls")]
 pub use rustls;

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use wirestream::Limits;
 
-use crate::ServerTls;
+use crate::{Origins, ServerTls};
 
 #[cfg(test)]
 mod tests;
@@ -18,6 +18,8 @@ pub struct ServeConfig {
     pub handshakes: usize,
     /// How long running calls may take to finish once the server shuts down. 30 s.
     pub drain: Duration,
+    /// Which web pages may connect, beside clients that are no browsers. None.
+    pub origins: Origins,
     /// Serves `wss://` instead of `ws://`, with this certificate; needs the feature `tls`. None.
     pub tls: Option<ServerTls>,
 }
@@ -28,6 +30,7 @@ impl Default for ServeConfig {
             handshake: Limits::default().handshake,
             handshakes: 1024,
             drain: Duration::from_secs(30),
+            origins: Origins::default(),
             tls: None,
         }
     }

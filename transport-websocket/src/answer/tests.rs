@@ -1,6 +1,7 @@
 use wirestream::wire::SUBPROTOCOL;
 
-use super::{Answer, MAX_HEAD, Refusal, answer};
+use super::{Answer, MAX_HEAD, check_request};
+use crate::{Origins, Refusal};
 
 const UPGRADE: &[&str] = &[
     "Host: localhost",
@@ -19,6 +20,10 @@ fn get(headers: &[&str]) -> Vec<u8> {
 fn but(name: &str, with: Option<&str>) -> Vec<u8> {
     let kept = UPGRADE.iter().copied().filter(|header| !header.starts_with(name));
     get(&kept.chain(with).collect::<Vec<_>>())
+}
+
+fn answer(request: &[u8]) -> Answer {
+    super::answer(request, &Origins::default(), false)
 }
 
 fn accepted(request: &[u8]) -> String {
@@ -147,4 +152,94 @@ fn a_request_ends_within_its_largest_size() {
     assert_eq!(answer(&request), Answer::ReadOn);
     request.push(b'x');
     assert_eq!(refused(&request).0, Refusal::TooLarge);
+}
+
+/// R-WS-6, R-WS-7
+#[test]
+fn a_page_that_may_not_connect_is_forbidden_before_the_upgrade() {
+    let page = |origin: &str| [UPGRADE, &[&format!("Origin: {origin}")]].concat().join("\r\n");
+    let page = |origin| format!("GET / HTTP/1.1\r\n{}\r\n\r\n", page(origin)).into_bytes();
+    let ours = Origins::default().allow("https://app.example.com").unwrap();
+    let found = super::answer(&page("https://app.example.com"), &ours, false);
+    assert!(matches!(found, Answer::Accepted(_)), "{found:?}");
+    for origin in ["https://evil.example", "null", "http://localhost"] {
+        let Answer::Refused(refusal, response) = super::answer(&page(origin), &ours, false) else {
+            panic!("{origin}")
+        };
+        assert_eq!(refusal, Refusal::Origin);
+        let response = String::from_utf8(response).unwrap();
+        assert!(response.starts_with("HTTP/1.1 403 Forbidden\r\n"), "{response}");
+        assert!(
+            response.ends_with("\r\n\r\npages of this Origin may not connect to this server\n")
+        );
+    }
+
+    let same_host = Origins::default().same_host();
+    let page = page("http://localhost");
+    assert!(matches!(super::answer(&page, &same_host, false), Answer::Accepted(_)));
+    let under_tls = super::answer(&page, &same_host, true);
+    assert!(matches!(under_tls, Answer::Refused(Refusal::Origin, _)), "{under_tls:?}");
+}
+
+/// R-WS-5
+#[test]
+fn a_request_with_a_body_is_refused_before_the_body_comes() {
+    for header in ["Content-Length: 1", "Content-Length: x", "Transfer-Encoding: chunked"] {
+        assert_eq!(refused(&but("none", Some(header))).0, Refusal::Trailing, "{header}");
+    }
+    accepted(&but("none", Some("Content-Length: 0")));
+}
+
+/// What an HTTP server has read gets the same answer as what this crate has read itself.
+#[test]
+fn a_request_of_an_http_server_gets_the_same_answer() {
+    use tungstenite::handshake::machine::TryParse;
+    use tungstenite::handshake::server::Request;
+
+    for request in [
+        get(UPGRADE),
+        get(&["Host: localhost"]),
+        but("Sec-WebSocket-Version", Some("Sec-WebSocket-Version: 8")),
+        but("Sec-WebSocket-Key", None),
+        but("Sec-WebSocket-Protocol", None),
+        but("none", Some("Origin: https://evil.example")),
+        but("none", Some("Content-Length: 1")),
+    ] {
+        let (_, parsed) = Request::try_parse(&request).unwrap().unwrap();
+        let theirs = check_request(&parsed.map(|()| "a body"), &Origins::default());
+        match (theirs, answer(&request)) {
+            (Ok(response), Answer::Accepted(ours)) => {
+                assert_eq!(super::bytes(&response), ours);
+                assert_eq!(response.status(), 101);
+            }
+            (Err(refusal), Answer::Refused(ours, bytes)) => {
+                assert_eq!(refusal, ours);
+                let response = refusal.response();
+                let bytes = String::from_utf8(bytes).unwrap();
+                assert!(bytes.starts_with(&format!("HTTP/1.1 {}\r\n", response.status())));
+                assert!(bytes.ends_with(&format!("\r\n\r\n{}", response.body())));
+                assert!(
+                    response.headers().get("connection").is_none_or(|value| value == "upgrade")
+                );
+            }
+            (theirs, ours) => panic!("{theirs:?}, {ours:?}"),
+        }
+    }
+}
+
+/// R-WS-6
+#[test]
+fn a_request_of_an_http_server_is_refused_for_its_method_and_version() {
+    use http::{Method, Version};
+    let mut request = http::Request::new(());
+    *request.method_mut() = Method::HEAD;
+    let refused =
+        |request: &http::Request<()>| check_request(request, &Origins::default()).unwrap_err();
+    assert_eq!(refused(&request), Refusal::Method);
+    assert_eq!(refused(&request).response().headers()["allow"], "GET");
+    *request.method_mut() = Method::GET;
+    *request.version_mut() = Version::HTTP_10;
+    assert_eq!(refused(&request), Refusal::NotHttp);
+    *request.version_mut() = Version::HTTP_2;
+    assert_eq!(refused(&request), Refusal::NotUpgrade);
 }

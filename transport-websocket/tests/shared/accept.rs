@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::peer::*;
-use crate::here::{AcceptError, Refusal, ServeConfig, accept, adopt, soon};
+use crate::here::{AcceptError, Origins, Refusal, ServeConfig, soon};
 
 const SHORT: Duration = Duration::from_millis(200);
 
@@ -44,6 +44,75 @@ fn a_client_without_the_subprotocol_is_refused() {
     }
 }
 
+/// The handshake of a page in a browser.
+fn page(origins: &[&str]) -> String {
+    let origins: String = origins.iter().map(|origin| format!("Origin: {origin}\r\n")).collect();
+    UPGRADE.replace("\r\n\r\n", &format!("\r\n{origins}\r\n"))
+}
+
+/// Whether a server lets such a client in.
+fn admits(server: &Listening, request: &str) -> bool {
+    let mut raw = connect(server.address);
+    raw.write_all(request.as_bytes()).unwrap();
+    let head = head(&mut raw);
+    assert!(head.starts_with("HTTP/1.1 101 ") || head.starts_with("HTTP/1.1 403 "), "{head}");
+    head.starts_with("HTTP/1.1 101 ")
+}
+
+/// R-WS-7
+#[test]
+fn g12_pages_are_refused_unless_their_origin_is_listed() {
+    let listed = Origins::default().allow("https://app.example.com").unwrap();
+    let listed = listed.allow("http://[::1]:3000").unwrap();
+    let server = Listening::with(ServeConfig { origins: listed, ..ServeConfig::default() });
+    for (origin, admitted) in [
+        ("https://app.example.com", true),
+        ("https://app.example.com:443", true),
+        ("HTTPS://APP.example.com", true),
+        ("http://[::1]:3000", true),
+        ("null", false),
+        ("", false),
+        ("https://app.example.com:8443", false),
+        ("http://app.example.com", false),
+        ("https://app.example.com.evil.com", false),
+        ("https://evilapp.example.com", false),
+        ("https://app.example.com@evil.com", false),
+        ("http://[::1]", false),
+        ("http://localhost:3000", false),
+    ] {
+        assert_eq!(admits(&server, &page(&[origin])), admitted, "{origin}");
+    }
+    assert!(admits(&server, UPGRADE), "no page");
+    let twice = ["https://app.example.com", "https://app.example.com"];
+    assert!(!admits(&server, &page(&twice)));
+}
+
+/// R-WS-7
+#[test]
+fn g12_without_a_setting_no_page_may_connect() {
+    let server = Listening::new();
+    assert!(admits(&server, UPGRADE), "no page");
+    for origin in ["http://localhost", "null", "https://evil.example"] {
+        assert!(!admits(&server, &page(&[origin])), "{origin}");
+    }
+    let answer = answer_to(page(&["https://evil.example"]).as_bytes());
+    assert!(answer.starts_with("HTTP/1.1 403 Forbidden\r\n"), "{answer}");
+    assert!(answer.ends_with("pages of this Origin may not connect to this server\n"), "{answer}");
+}
+
+/// R-WS-7
+#[test]
+fn g12_pages_of_the_same_host_may_connect_where_that_is_set() {
+    let origins = Origins::default().same_host();
+    let server = Listening::with(ServeConfig { origins, ..ServeConfig::default() });
+    let host = format!("Host: {}", server.address);
+    let from = |origin: &str| page(&[origin]).replace("Host: localhost", &host);
+    assert!(admits(&server, &from(&format!("http://{}", server.address))));
+    for origin in ["http://127.0.0.1", "http://localhost", "http://127.0.0.1:1", "null"] {
+        assert!(!admits(&server, &from(origin)), "{origin}");
+    }
+}
+
 /// R-WS-3
 #[test]
 fn compression_is_not_negotiated() {
@@ -69,7 +138,7 @@ fn a_request_for_a_page_is_told_what_this_is() {
 #[test]
 fn a_client_that_is_refused_may_finish_what_it_sends() {
     let (here, mut there) = UnixStream::pair().unwrap();
-    let accepting = spawn(accept(adopt(here), PATIENCE));
+    let accepting = spawn(accept(here, PATIENCE));
     there.write_all(b"POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n").unwrap();
     there.write_all(&[b'x'; 1_000_000]).unwrap();
     there.shutdown(Shutdown::Write).unwrap();
@@ -105,7 +174,7 @@ fn an_endless_request_is_cut_at_its_largest_size() {
 fn a_silent_client_is_cut_at_the_deadline() {
     let began = Instant::now();
     let (here, mut there) = UnixStream::pair().unwrap();
-    let result = soon(accept(adopt(here), SHORT));
+    let result = soon(accept(here, SHORT));
     assert_eq!(result.unwrap_err(), AcceptError::TimedOut);
     assert!(began.elapsed() >= SHORT);
     assert_eq!(there.read(&mut [0]).unwrap(), 0);
@@ -130,7 +199,7 @@ fn a_client_that_is_refused_and_stays_is_cut() {
     let began = Instant::now();
     let (here, mut there) = UnixStream::pair().unwrap();
     there.write_all(b"HELO\r\n").unwrap();
-    let result = soon(accept(adopt(here), Duration::from_secs(60)));
+    let result = soon(accept(here, Duration::from_secs(60)));
     assert_eq!(result.unwrap_err(), AcceptError::Refused(Refusal::NotHttp));
     assert!(began.elapsed() < PATIENCE);
 }
@@ -142,7 +211,7 @@ fn a_client_that_is_refused_and_goes_on_sending_is_cut() {
         there.write_all(b"HELO\r\n").unwrap();
         while there.write_all(&[b'x'; 10_000]).is_ok() {}
     });
-    let result = soon(accept(adopt(here), Duration::from_secs(60)));
+    let result = soon(accept(here, Duration::from_secs(60)));
     assert_eq!(result.unwrap_err(), AcceptError::Refused(Refusal::NotHttp));
     endless.join().unwrap();
 }
@@ -152,6 +221,6 @@ fn a_client_that_leaves_in_the_middle_is_an_error() {
     let (here, mut there) = UnixStream::pair().unwrap();
     there.write_all(&UPGRADE.as_bytes()[..50]).unwrap();
     drop(there);
-    let error = soon(accept(adopt(here), PATIENCE)).unwrap_err();
+    let error = soon(accept(here, PATIENCE)).unwrap_err();
     assert!(matches!(error, AcceptError::Io { kind: ErrorKind::UnexpectedEof, .. }), "{error:?}");
 }

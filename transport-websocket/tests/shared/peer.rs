@@ -3,13 +3,16 @@
 use std::future::{Future, pending, poll_fn};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use wirestream::{Transport, TransportError};
 
-use crate::here::{self, MaybeTls, ServeConfig, WebSocket, bind, listen, run, soon};
+use crate::here::{
+    self, AcceptError, MaybeTls, Origins, ServeConfig, WebSocket, adopt, bind, listen, run, soon,
+};
 
 /// Longer than anything takes that works.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -73,6 +76,11 @@ impl Listening {
         let raw = upgrade(self.address);
         (self.socket(), raw)
     }
+}
+
+/// What a server makes of what is at the other end of a Unix socket.
+pub(crate) async fn accept(stream: UnixStream, within: Duration) -> Result<(), AcceptError> {
+    here::accept(adopt(stream), &Origins::default(), within).await.map(drop)
 }
 
 /// A raw client.

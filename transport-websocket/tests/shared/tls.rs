@@ -23,7 +23,7 @@ use super::serve::until_told;
 use crate::here::rustls::server::Acceptor;
 use crate::here::rustls::{ServerConnection, StreamOwned};
 use crate::here::{
-    AcceptError, ClientTls, Dialer, Refusal, ServeConfig, ServerTls, accept, accept_tls, adopt,
+    AcceptError, ClientTls, Dialer, Origins, Refusal, ServeConfig, ServerTls, accept_tls, adopt,
     bind, client, serve_with, soon,
 };
 
@@ -71,7 +71,8 @@ fn accepting(tls: &ServerTls, within: Duration) -> (Spawned<AcceptError>, UnixSt
     let (here, there) = UnixStream::pair().unwrap();
     there.set_read_timeout(Some(PATIENCE)).unwrap();
     let (here, tls) = (adopt(here), tls.clone());
-    let error = async move { accept_tls(here, &tls, within).await.unwrap_err() };
+    let error =
+        async move { accept_tls(here, &tls, &Origins::default(), within).await.unwrap_err() };
     (spawn(error), there)
 }
 
@@ -232,7 +233,7 @@ fn a_tls_client_of_a_plain_text_server_learns_that_there_is_no_tls() {
     let _next = server.pair();
 
     let (here, there) = UnixStream::pair().unwrap();
-    let accepted = spawn(accept(adopt(here), PATIENCE));
+    let accepted = spawn(accept(here, PATIENCE));
     assert!(under_tls(there, &authority.trusted()).write_all(b"x").is_err());
     assert_eq!(accepted.wait().unwrap_err(), AcceptError::Refused(Refusal::Tls));
 }
