@@ -85,6 +85,11 @@ impl OutHalf {
         }
     }
 
+    /// Whether it has a message that it has no credit for.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.waiting.is_some() || (self.blocked && self.credit.available() <= 0)
+    }
+
     pub(crate) fn buffered(&self) -> usize {
         self.outbox.bytes() + self.waiting.as_ref().map_or(0, Bytes::len)
     }

@@ -23,7 +23,7 @@ use crate::state::{CallEvent, CallState, SenderEvent, Step};
 use crate::wire::{AwayCode, MAJOR};
 use crate::{
     CallId, CloseReason, End, Event, Inbound, Limits, LimitsError, Outbound, Outcome, RejectCode,
-    Rejection, Time, Token, Violation,
+    Rejection, Stats, Time, Token, Violation,
 };
 use deadlines::Deadlines;
 
@@ -138,6 +138,7 @@ pub struct Connection {
 
     events: VecDeque<Event>,
     packet: BytesMut,
+    stats: Stats,
 }
 
 impl Connection {
@@ -185,6 +186,7 @@ impl Connection {
             farewell: None,
             events: VecDeque::new(),
             packet: BytesMut::new(),
+            stats: Stats::default(),
             config,
         })
     }
@@ -240,6 +242,23 @@ impl Connection {
     /// How many bytes of messages wait for the socket or for credit.
     pub fn buffered(&self) -> usize {
         self.buffered
+    }
+
+    /// What the application's unread messages and requests hold of this endpoint's window, in
+    /// bytes: each message counts as its credit does, at least 64.
+    pub fn held(&self) -> u64 {
+        self.receive_credit.held()
+    }
+
+    /// How many halves have a message to send, and wait for credit with it: their own, or the
+    /// connection's. O(calls).
+    pub fn stalled(&self) -> usize {
+        self.calls.iter().flat_map(|call| &call.outgoing).filter(|half| half.is_stalled()).count()
+    }
+
+    /// What it has done so far.
+    pub fn stats(&self) -> Stats {
+        self.stats
     }
 
     /// The next event, if something has happened. Events may be taken late, never too late.
@@ -319,6 +338,10 @@ impl Connection {
                     return Err("a half holds other than its messages cost");
                 }
             }
+        }
+        let live = self.calls.iter().filter(|call| call.state != CallState::Over).count();
+        if self.stats.calls_open() != live as u64 {
+            return Err("other calls are counted as open than are");
         }
         let incoming = self.calls.iter().flat_map(|call| &call.incoming);
         if self.windows != incoming.map(InHalf::window).sum::<u64>() {
@@ -431,6 +454,7 @@ impl Connection {
             }
         }
         let released = call.released;
+        self.stats.ended(&outcome);
         self.receive_credit.release(freed);
         self.send_credit.refund(refund);
         self.events.push_back(Event::Ended(id, outcome));

@@ -15,6 +15,7 @@ mod limits;
 mod outbox;
 mod request;
 pub mod state;
+mod stats;
 mod time;
 pub mod wire;
 
@@ -28,4 +29,5 @@ pub use id::{CallId, Inbound, Outbound};
 pub use inbox::Run;
 pub use limits::{Announced, Limits, LimitsError};
 pub use request::{Payload, Request, Token};
+pub use stats::Stats;
 pub use time::Time;

@@ -64,6 +64,7 @@ impl Connection {
         let own_window = self.config.limits.first_half_window();
         self.windows += u64::from(own_window);
         self.last_call = wire_id;
+        self.stats.calls_begun += 1;
         let id = self.calls.insert(wire_id, |id| CallRecord {
             id,
             state: CallState::Pending,
@@ -185,6 +186,7 @@ impl Connection {
         }
         let price = cost(len);
         half.credit.take(price);
+        self.stats.messages_out += 1;
         if self.waiters.is_empty() && self.send_credit.covers(price) {
             self.send_credit.take(price);
             self.buffered += half.push(id, payload, chunk);

@@ -21,6 +21,8 @@ impl Connection {
         if self.closed.is_some() {
             return;
         }
+        self.stats.packets_in += 1;
+        self.stats.bytes_in += packet.len() as u64;
         if let Err(violation) = self.receive(&packet) {
             self.handle_violation(violation);
         }
@@ -137,7 +139,9 @@ impl Connection {
         let price = cost(size);
         self.charge_connection(price)?; // R-OPEN-4
         self.last_call = open.call;
+        self.stats.calls_begun += 1;
         if let Some(rejection) = self.refusal(open) {
+            self.stats.calls_rejected += 1;
             let refusal = Control::Reject { call: open.call, rejection, held: price };
             self.control.push_back(refusal);
             return Ok(());
@@ -240,6 +244,7 @@ impl Connection {
         };
         let mut run = frame_start(frames, &first)..packet.len() - frames.rest().len();
         let mut run_cost = 0u64;
+        let mut count = 0;
         let outcome = loop {
             let price = cost(payload.len());
             if let Err(violation) = check_message(half, credit.available(), payload.len(), chunk) {
@@ -247,6 +252,7 @@ impl Connection {
             }
             half.credit.charge(price);
             credit.charge(price);
+            count += 1;
             if Inbox::slices(payload.len(), packet.len()) {
                 if run_cost > 0 {
                     half.inbox.push_run(packet.get(run.clone()).unwrap_or_default(), run_cost);
@@ -274,6 +280,7 @@ impl Connection {
             half.announced = true;
             self.events.push_back(Event::Readable(id));
         }
+        self.stats.messages_in += count;
         self.grow(id);
         outcome
     }
@@ -342,6 +349,7 @@ impl Connection {
                     half.announced = true;
                     self.events.push_back(Event::Readable(id));
                 }
+                self.stats.messages_in += u64::from(complete);
                 Ok(())
             }
         }

@@ -16,9 +16,16 @@ impl Connection {
     /// `None` for ever.
     pub fn poll_transmit(&mut self, now: Time) -> Option<Bytes> {
         self.advance(now);
-        if self.closed.is_some() {
-            return self.last_packet();
-        }
+        let packet = match self.closed {
+            Some(_) => self.last_packet(),
+            None => self.next_packet(),
+        }?;
+        self.stats.packets_out += 1;
+        self.stats.bytes_out += packet.len() as u64;
+        Some(packet)
+    }
+
+    fn next_packet(&mut self) -> Option<Bytes> {
         if !self.has_transmit() {
             self.rest();
             return None;
