@@ -14,7 +14,9 @@ use smol::future::{poll_once, yield_now};
 use smol::lock::Semaphore;
 use smol::net::{AsyncToSocketAddrs, TcpListener, TcpStream};
 use wirestream::Server;
-use wirestream_websocket::{AcceptError, Next, Origins, Patience, ServeConfig, ServerTls};
+use wirestream_websocket::{
+    AcceptError, Next, Origins, Patience, ServeConfig, ServerTls, report_failed_handshake,
+};
 
 #[cfg(feature = "tls")]
 use crate::accept_tls;
@@ -89,7 +91,11 @@ pub async fn serve_on(
             }
         }
     };
-    let listened = listen_on(runtime, listener, config, handler, shutdown).await;
+    let failed = {
+        let server = server.clone();
+        move || server.handshake_failed()
+    };
+    let listened = listen_and_tell(runtime, listener, config, handler, failed, shutdown).await;
     server.shutdown(drain).await;
     listened
 }
@@ -131,6 +137,22 @@ where
     H: Fn(WebSocket<MaybeTls<TcpStream>>, SocketAddr) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
+    listen_and_tell(runtime, listener, config, handler, || {}, shutdown).await
+}
+
+/// As [`listen`], telling `failed` of each handshake that does.
+async fn listen_and_tell<H, F>(
+    runtime: Smol,
+    listener: TcpListener,
+    config: ServeConfig,
+    handler: H,
+    failed: impl Fn() + Send + Sync + 'static,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()>
+where
+    H: Fn(WebSocket<MaybeTls<TcpStream>>, SocketAddr) -> F + Send + Sync + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
     let (stop, stopped) = bounded(1);
     let (beginning, begun) = bounded::<Infallible>(1);
     let intake = Intake {
@@ -140,6 +162,7 @@ where
         tls: config.tls,
         origins: Arc::new(config.origins),
         handler: Arc::new(handler),
+        failed: Arc::new(failed),
         stopped,
         beginning,
     };
@@ -165,6 +188,7 @@ struct Intake<H> {
     tls: Option<ServerTls>,
     origins: Arc<Origins>,
     handler: Arc<H>,
+    failed: Arc<dyn Fn() + Send + Sync>,
     /// Closed once no more connections are wanted.
     stopped: Receiver<Infallible>,
     /// Each handshake in progress has a clone.
@@ -206,6 +230,7 @@ where
         slot: P,
     ) -> impl Future<Output = ()> + Send + use<H, F, P> {
         let handler = Arc::clone(&self.handler);
+        let failed = Arc::clone(&self.failed);
         let within = self.within;
         let tls = self.tls.clone();
         let origins = Arc::clone(&self.origins);
@@ -217,7 +242,11 @@ where
                 let handshake = pin!(accept_any(stream, tls, &origins, within));
                 match select(handshake, pin!(stopped.recv())).await {
                     Either::Left((Ok(socket), _)) => socket,
-                    Either::Left((Err(_), _)) | Either::Right(_) => return,
+                    Either::Left((Err(error), _)) => {
+                        report_failed_handshake(Some(peer), &error);
+                        return failed();
+                    }
+                    Either::Right(_) => return,
                 }
             };
             let mut served = pin!(handler(socket, peer));

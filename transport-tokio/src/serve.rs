@@ -12,7 +12,9 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use wirestream::Server;
-use wirestream_websocket::{AcceptError, Next, Origins, Patience, ServeConfig, ServerTls};
+use wirestream_websocket::{
+    AcceptError, Next, Origins, Patience, ServeConfig, ServerTls, report_failed_handshake,
+};
 
 #[cfg(feature = "tls")]
 use crate::accept_tls;
@@ -78,7 +80,11 @@ pub async fn serve_with(
             }
         }
     };
-    let listened = listen(listener, config, handler, shutdown).await;
+    let failed = {
+        let server = server.clone();
+        move || server.handshake_failed()
+    };
+    let listened = listen_and_tell(listener, config, handler, failed, shutdown).await;
     server.shutdown(drain).await;
     listened
 }
@@ -105,6 +111,21 @@ where
     H: Fn(WebSocket<MaybeTls<TcpStream>>, SocketAddr) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
+    listen_and_tell(listener, config, handler, || {}, shutdown).await
+}
+
+/// As [`listen`], telling `failed` of each handshake that does.
+async fn listen_and_tell<H, F>(
+    listener: TcpListener,
+    config: ServeConfig,
+    handler: H,
+    failed: impl Fn() + Send + Sync + 'static,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()>
+where
+    H: Fn(WebSocket<MaybeTls<TcpStream>>, SocketAddr) -> F + Send + Sync + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
     let slots = config.handshakes.clamp(1, Semaphore::MAX_PERMITS);
     let handshakes = Arc::new(Semaphore::new(slots));
     let (stop, stopped) = watch::channel(());
@@ -114,6 +135,7 @@ where
         tls: config.tls,
         origins: Arc::new(config.origins),
         handler: Arc::new(handler),
+        failed: Arc::new(failed),
         stopped,
     };
     // In a task of its own: the runtime polls the future of its `block_on` too rarely.
@@ -138,6 +160,7 @@ struct Intake<H> {
     tls: Option<ServerTls>,
     origins: Arc<Origins>,
     handler: Arc<H>,
+    failed: Arc<dyn Fn() + Send + Sync>,
     /// Fails to wait once no more connections are wanted.
     stopped: watch::Receiver<()>,
 }
@@ -177,6 +200,7 @@ where
         slot: P,
     ) -> impl Future<Output = ()> + Send + use<H, F, P> {
         let handler = Arc::clone(&self.handler);
+        let failed = Arc::clone(&self.failed);
         let within = self.within;
         let tls = self.tls.clone();
         let origins = Arc::clone(&self.origins);
@@ -188,7 +212,11 @@ where
                 let handshake = pin!(accept_any(stream, tls, &origins, within));
                 match select(handshake, pin!(stopped.changed())).await {
                     Either::Left((Ok(socket), _)) => socket,
-                    Either::Left((Err(_), _)) | Either::Right(_) => return,
+                    Either::Left((Err(error), _)) => {
+                        report_failed_handshake(Some(peer), &error);
+                        return failed();
+                    }
+                    Either::Right(_) => return,
                 }
             };
             let mut served = pin!(handler(socket, peer));

@@ -12,7 +12,7 @@
 //! | to answer a client's handshake | [`answer`], [`check_for_tls`], [`AcceptError`], [`FAREWELL`] |
 //! | to answer one that an HTTP server has read | [`check_request`], [`Refusal::response`] |
 //! | to know which web pages may connect | [`Origins`] |
-//! | to go on accepting, whatever fails | [`Patience`], [`ServeConfig`] |
+//! | to go on accepting, whatever fails | [`Patience`], [`ServeConfig`], [`report_failed_handshake`] |
 //! | to read a `ws://` or `wss://` URL, and to connect to where it leads | [`Address`], [`connect_to_one_of`], [`Stage`] |
 //! | to make a handshake and to judge what came back | [`request`], [`check_response`], [`handshake_failure`] |
 //!
@@ -51,7 +51,7 @@ pub use refusal::Refusal;
 pub use request::{HeaderError, Headers, check_response, handshake_failure, request};
 #[cfg(feature = "tls")]
 pub use rustls;
-pub use serve::{Next, Patience, ServeConfig};
+pub use serve::{Next, Patience, ServeConfig, report_failed_handshake};
 pub use tls::ServerTls;
 #[cfg(feature = "tls")]
 pub use tls::{ClientTls, ClientTlsBuilder, Pem, ServerTlsBuilder, TlsError};

@@ -1,9 +1,11 @@
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use tracing::{debug, error, warn};
 use wirestream::Limits;
 
-use crate::{Origins, ServerTls};
+use crate::{AcceptError, Origins, ServerTls};
 
 #[cfg(test)]
 mod tests;
@@ -36,6 +38,12 @@ impl Default for ServeConfig {
     }
 }
 
+/// Tells `tracing` of a client whose handshake failed.
+pub fn report_failed_handshake(peer: Option<SocketAddr>, error: &AcceptError) {
+    let (peer, reason) = (peer.map(tracing::field::display), error.to_string());
+    debug!(target: "wirestream::accept", peer, reason, "a handshake failed");
+}
+
 /// How long to wait after failures to accept, one after the other. A success begins a new one.
 #[derive(Debug)]
 pub struct Patience {
@@ -63,8 +71,26 @@ impl Patience {
     const SHORTEST: Duration = Duration::from_millis(5);
     const LONGEST: Duration = Duration::from_secs(1);
 
-    /// What to do after this failure.
+    /// What to do after this failure, of which `tracing` is told.
     pub fn after(&mut self, error: &io::Error) -> Next {
+        let next = self.next(error);
+        let reason = error.to_string();
+        match next {
+            Next::Now => {
+                debug!(target: "wirestream::accept", reason, "a client was gone before it was accepted");
+            }
+            Next::In(pause) => warn!(
+                target: "wirestream::accept",
+                reason, ?pause, "no client can be accepted at this time"
+            ),
+            Next::Never => {
+                error!(target: "wirestream::accept", reason, "the listener is of no use");
+            }
+        }
+        next
+    }
+
+    fn next(&mut self, error: &io::Error) -> Next {
         use io::ErrorKind as Kind;
         let of_one_client =
             [Kind::ConnectionAborted, Kind::ConnectionReset, Kind::Interrupted, Kind::TimedOut];

@@ -15,6 +15,7 @@ use wirestream_protocol::{Fault, Outbound};
 
 use crate::error::{NoError, SendError};
 use crate::link::Link;
+use crate::report;
 use crate::sender::Sender;
 use crate::transport::Runtime;
 use crate::waiters::{Waiter, Waiters};
@@ -103,9 +104,9 @@ where
     fn into_plug(self, runtime: &Arc<dyn Runtime>) -> Plug {
         let (sender, parameter) = channel::<S::Item>();
         let forward = AssertUnwindSafe(forward(self, sender)).catch_unwind();
-        // A panic in the stream was reported by the panic hook; its sender was dropped
-        // unfinished in it, so that the method sees the stream failed.
-        runtime.spawn(Box::pin(forward.map(drop)));
+        // A panic dropped the sender unfinished, so that the method sees the stream failed.
+        let forward = forward.map(|done| done.unwrap_or_else(report::parameter_panicked));
+        runtime.spawn(Box::pin(forward));
         parameter.plug
     }
 }

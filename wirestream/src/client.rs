@@ -21,6 +21,8 @@ use wirestream_protocol::{
 use crate::driver::Driver;
 use crate::error::LostReason;
 use crate::link::Link;
+use crate::metrics::{Entered, Ledger, Metrics};
+use crate::report;
 use crate::transport::{Dial, Runtime, Timer, Transport};
 use call::PendingCall;
 use status::Listeners;
@@ -62,6 +64,7 @@ struct Shared {
     dial: Arc<dyn Dial>,
     config: ClientConfig,
     state: Mutex<State>,
+    ledger: Arc<Ledger>,
 }
 
 #[derive(Default)]
@@ -97,7 +100,7 @@ impl Client {
         config.token.as_ref().map_or(Ok(()), Token::validate)?;
         let tokens = Tokens::new(config.token.clone());
         let state = Mutex::new(State { tokens, ..State::default() });
-        let shared = Shared { runtime, dial, config, state };
+        let shared = Shared { runtime, dial, config, state, ledger: Arc::default() };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -147,6 +150,11 @@ impl Client {
             return Status::Disconnected(Some(LostReason::Closed(reason.clone())));
         }
         state.listeners.now()
+    }
+
+    /// What it does and has done, in numbers, over all its connections.
+    pub fn metrics(&self) -> Metrics {
+        self.shared.ledger.metrics()
     }
 
     /// Replaces the token, on this connection and those to come: from now on calls are made with
@@ -213,8 +221,10 @@ async fn connect(attempt: Attempt) {
             Err(error) => error,
         };
         failures += 1;
+        attempt.shared.ledger.handshake_failed();
         let pause = attempt.shared.config.retry.pause(failures, fastrand::f64());
         let pause = pause.filter(|_| error.kind.is_retryable() && attempt.is_wanted());
+        report::attempt_failed(&error, pause);
         let Some(pause) = pause else { return attempt.fail(&LostReason::Connect(error)) };
         if !attempt.change(&Status::Waiting(pause)) {
             return;
@@ -226,9 +236,10 @@ async fn connect(attempt: Attempt) {
     };
     // From here on the connection outlives its client only as long as it has calls.
     let (number, shared) = (attempt.number, Arc::downgrade(&attempt.shared));
-    let Some(driver) = attempt.connected(transport) else { return };
+    let Some((driver, entered)) = attempt.connected(transport) else { return };
     drop(attempt);
     let reason = driver.await;
+    drop(entered);
     if let Some(shared) = shared.upgrade() {
         Attempt { shared, number }.ended(reason);
     }
@@ -279,17 +290,20 @@ impl Attempt {
     }
 
     /// There is a transport: the calls that wait are opened.
-    fn connected(&self, transport: Box<dyn Transport>) -> Option<Driver> {
+    fn connected(&self, transport: Box<dyn Transport>) -> Option<(Driver, Entered)> {
         let client = &self.shared;
         let timer = client.runtime.timer();
         let limits = client.config.limits.clone();
+        let span = report::connection(Role::Client, None);
         let mut state = self.state()?;
         let config = Config { limits, token: state.tokens.current() };
         // The limits were validated when the client was made, the token when it came.
-        let link = Link::new(Connection::new(Role::Client, config, timer.now()).ok()?);
+        let link = Link::new(Connection::new(Role::Client, config, timer.now()).ok()?, span);
         let before = std::mem::replace(&mut state.phase, Phase::Connected(Arc::clone(&link)));
         let wakers = state.listeners.change(&Status::Connected);
+        let entered = client.ledger.enter(&link);
         drop(state);
+        report::connection_begun(&link.span);
         wakers.into_iter().for_each(Waker::wake);
         if let Phase::Connecting(calls) = before {
             for call in calls {
@@ -298,7 +312,7 @@ impl Attempt {
                 }
             }
         }
-        Some(Driver::new(link, transport, timer, None))
+        Some((Driver::new(link, transport, timer, None), entered))
     }
 
     /// It could not be made: the calls that wait are lost.

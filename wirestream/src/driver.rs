@@ -108,7 +108,7 @@ impl Driver {
             }
             core.dispatch(&mut self.wakes);
             drop(core);
-            self.wakes.wake();
+            self.wakes.wake(&self.link);
             self.dispatch_incoming();
             if self.receive_ended {
                 return Turn::Done;
@@ -135,7 +135,7 @@ impl Driver {
         }
         core.dispatch(&mut self.wakes);
         drop(core);
-        self.wakes.wake();
+        self.wakes.wake(&self.link);
     }
 
     fn transmit(&mut self, cx: &mut Context<'_>, now: Time) -> Result<Turn, TransportError> {
@@ -145,7 +145,7 @@ impl Driver {
                 let packet = core.connection.poll_transmit(now);
                 core.dispatch(&mut self.wakes);
                 drop(core);
-                self.wakes.wake();
+                self.wakes.wake(&self.link);
                 let Some(packet) = packet else { return self.flush(cx, now) };
                 self.packet = packet;
             }

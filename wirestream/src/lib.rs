@@ -17,6 +17,7 @@
 //! | [`StreamError`], [`SendError`] | how a stream ended, why a message was not sent, and what to do about each |
 //! | [`Value`] | a message of any type |
 //! | [`Limits`] | what a connection may cost |
+//! | [`Metrics`] | what a server or a client does and has done, in numbers |
 //!
 //! # A call
 //!
@@ -83,7 +84,9 @@ pub mod guide;
 mod link;
 mod memory;
 mod messages;
+mod metrics;
 mod receiver;
+mod report;
 mod sender;
 mod server;
 mod session;
@@ -101,6 +104,7 @@ pub use contract::{Contract, Fingerprint, Message};
 pub use error::{LostReason, NoError, SendError, StreamError, TrySendError};
 pub use memory::MemoryTransport;
 pub use messages::bus::{Arrival, Bus, BusError, BusInbox};
+pub use metrics::Metrics;
 pub use receiver::{Receiver, Unary};
 pub use sender::{Sender, SenderSink};
 pub use server::{

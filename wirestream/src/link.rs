@@ -9,8 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use wirestream_protocol::{CallId, Connection, Event, Inbound, Outbound};
+use tracing::Span;
+use wirestream_protocol::{CallId, CloseReason, Connection, Event, Inbound, Outbound, Outcome};
 
+use crate::report;
 use crate::session::Session;
 use crate::waiters::{Waiter, Waiters};
 
@@ -21,6 +23,7 @@ use crate::waiters::{Waiter, Waiters};
 #[derive(Debug)]
 pub(crate) struct Link {
     core: Mutex<Core>,
+    pub(crate) span: Span,
 }
 
 #[derive(Debug)]
@@ -42,26 +45,35 @@ struct CallWakers {
     halves: Vec<Waiters>,
     /// The session whose handler runs, on the callee's side, until the call is over.
     session: Option<Session>,
+    /// Until the call is over, if anybody listens to what is told of it.
+    span: Option<Span>,
 }
 
-/// What is to be done once the lock is free: whom to wake, and which sessions to let go of, as
-/// the last handle of one drops what is the user's.
+/// What is to be done once the lock is free: what to report, whom to wake, and which sessions to
+/// let go of, as the last handle of one drops what is the user's.
 #[derive(Debug, Default)]
 pub(crate) struct Wakes {
     wakers: Vec<Waker>,
     sessions: Vec<Session>,
+    ended: Vec<(Span, Outcome)>,
+    closed: Option<CloseReason>,
 }
 
 impl Wakes {
-    pub(crate) fn wake(&mut self) {
+    pub(crate) fn wake(&mut self, link: &Link) {
+        self.ended.drain(..).for_each(|(call, outcome)| report::call_ended(&call, &outcome));
+        if let Some(reason) = self.closed.take() {
+            report::connection_ended(&link.span, &reason);
+        }
         self.wakers.drain(..).for_each(Waker::wake);
         self.sessions.clear();
     }
 }
 
 impl Link {
-    pub(crate) fn new(connection: Connection) -> Arc<Self> {
+    pub(crate) fn new(connection: Connection, span: Span) -> Arc<Self> {
         Arc::new(Self {
+            span,
             core: Mutex::new(Core {
                 connection,
                 calls: Vec::new(),
@@ -90,8 +102,19 @@ impl Link {
         if let Some(driver) = driver {
             driver.wake();
         }
-        wakes.wake();
+        wakes.wake(self);
         result
+    }
+
+    /// Tells in its span that a call came in, and how it ends.
+    pub(crate) fn watch(&self, call: CallId, span: &Span, session: Option<&Session>) {
+        if span.is_disabled() {
+            return;
+        }
+        report::call_begun(span, call, session);
+        if let Some(outcome) = self.with(|core| core.watch(call, span)) {
+            report::call_ended(span, &outcome);
+        }
     }
 
     /// As [`with`](Self::with), for verbs that only queue something to transmit: the driver is
@@ -124,7 +147,8 @@ impl Core {
                 }
                 Event::Accepted(id) => self.wake_half(id, 0, wakes),
                 // Who waits on its halves is told of each of them.
-                Event::Ended(id, _) => self.end_session(id, wakes),
+                Event::Ended(id, outcome) => self.end_call(id, outcome, wakes),
+                Event::Closed(reason) => wakes.closed = Some(reason),
                 _ => {}
             }
         }
@@ -137,9 +161,10 @@ impl Core {
         }
     }
 
-    fn end_session(&mut self, id: CallId, wakes: &mut Wakes) {
-        let session = self.calls.get_mut(id.slot()).and_then(|call| call.session.take());
-        if let Some(session) = session {
+    fn end_call(&mut self, id: CallId, outcome: Outcome, wakes: &mut Wakes) {
+        let Some(call) = self.calls.get_mut(id.slot()) else { return };
+        wakes.ended.extend(call.span.take().map(|span| (span, outcome)));
+        if let Some(session) = call.session.take() {
             wakes.wakers.extend(session.call_ended());
             wakes.sessions.push(session);
         }
@@ -184,6 +209,18 @@ impl Core {
             self.call_wakers(call).session = Some(session);
         }
         is_live
+    }
+
+    /// Has it told in its span how a call ends. The end, if that has come.
+    pub(crate) fn watch(&mut self, call: CallId, span: &Span) -> Option<Outcome> {
+        if self.connection.is_over(call) {
+            let closed = self.connection.closed().cloned();
+            return Some(closed.map_or(Outcome::Cancelled, Outcome::Lost));
+        }
+        if !span.is_disabled() {
+            self.call_wakers(call).span = Some(span.clone());
+        }
+        None
     }
 
     fn call_wakers(&mut self, call: CallId) -> &mut CallWakers {

@@ -166,34 +166,46 @@ impl<T: Serialize, E> Sender<T, E> {
     }
 
     /// Sends the one message of a reply and its end, together. A message that takes no bytes is
-    /// not sent: the end says it all (R-CALL-8). One that cannot be sent fails the reply.
-    pub(crate) async fn send_last(self, message: T) {
-        let Ok(message) = encode(&message) else { return self.end_with(Err(Fault::Failed)) };
+    /// not sent: the end says it all (R-CALL-8).
+    ///
+    /// # Errors
+    /// One that cannot be sent, which fails the reply. A receiver that wants no more is none.
+    pub(crate) async fn send_last(self, message: T) -> Result<(), SendError> {
+        let message = match encode(&message) {
+            Ok(message) => message,
+            Err(error) => {
+                self.end_with(Err(Fault::Failed));
+                return Err(SendError::Encode(error));
+            }
+        };
         let mut waiter = Waiter::default();
-        poll_fn(|cx| {
+        let sent = poll_fn(|cx| {
             let target = ready!(self.poll_target(&mut waiter, cx));
-            let Ok((link, half)) = target else { return Poll::Ready(()) };
+            let Ok((link, half)) = target else { return Poll::Ready(Ok(())) };
             let mut _replaced = None;
             link.with(|core| {
                 let sent = match message.is_empty() {
                     true => Ok(()),
                     false => core.connection.send(*half, &message[..]),
                 };
-                let end = match sent {
-                    Err(CoreSendError::Blocked) => {
-                        _replaced = core.wait_writable(*half, &mut waiter, cx);
-                        return Poll::Pending;
-                    }
-                    Ok(()) => Ok(()),
-                    Err(_) => Err(Fault::Failed),
-                };
+                if sent == Err(CoreSendError::Blocked) {
+                    _replaced = core.wait_writable(*half, &mut waiter, cx);
+                    return Poll::Pending;
+                }
                 // Late if the caller gave the call up.
+                let end = if sent.is_ok() { Ok(()) } else { Err(Fault::Failed) };
                 let _ = core.connection.finish(*half, end);
-                Poll::Ready(())
+                Poll::Ready(match sent {
+                    Err(CoreSendError::TooLarge { size, limit }) => {
+                        Err(SendError::TooLarge { size, limit })
+                    }
+                    _ => Ok(()),
+                })
             })
         })
         .await;
         self.forget();
+        sent
     }
 
     /// Sends a message if that is possible at once.

@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use tracing::Instrument;
 use wirestream_protocol::{
     CallId, CloseReason, Config, Connection, Limits, LimitsError, RejectCode, Rejection, Role,
     Time, Token,
@@ -25,6 +26,8 @@ use wirestream_protocol::{
 use crate::authentication::{Access, Authentication, Revocation};
 use crate::driver::Driver;
 use crate::link::Link;
+use crate::metrics::{Ledger, Metrics};
+use crate::report;
 use crate::session::{Session, split_method};
 use crate::transport::{BoxFuture, Runtime, Transport};
 use crate::waiters::{Waiter, Waiters};
@@ -46,6 +49,7 @@ struct Shared {
     authenticator: Option<Authenticator>,
     guard: Arc<Guard>,
     connections: Mutex<Connections>,
+    ledger: Arc<Ledger>,
 }
 
 #[derive(Default)]
@@ -162,9 +166,14 @@ impl ServerBuilder {
                 return Err(BuildError::DuplicateEndpoint(endpoint.name));
             }
         }
-        let connections = Mutex::default();
-        let (limits, authenticator, guard) = (self.limits, self.authenticator, Arc::default());
-        let shared = Shared { limits, endpoints, authenticator, guard, connections };
+        let shared = Shared {
+            limits: self.limits,
+            endpoints,
+            authenticator: self.authenticator,
+            guard: Arc::default(),
+            connections: Mutex::default(),
+            ledger: Arc::default(),
+        };
         Ok(Server { shared: Arc::new(shared) })
     }
 }
@@ -194,6 +203,18 @@ impl Server {
         self.shared.connections().open.len()
     }
 
+    /// What it does and has done, in numbers. Its connections are those that are served: one whose
+    /// calls are over may still tell its peer so.
+    pub fn metrics(&self) -> Metrics {
+        self.shared.ledger.metrics()
+    }
+
+    /// For an adapter: counts a client whose handshake failed among
+    /// [`Metrics::handshakes_failed`].
+    pub fn handshake_failed(&self) {
+        self.shared.ledger.handshake_failed();
+    }
+
     /// Serves one connection to its end, each call in a task of its own, and says why it ended.
     ///
     /// The returned future does not borrow the server. It is not cancel-safe: dropping it drops
@@ -212,9 +233,12 @@ impl Server {
             let Ok(connection) = Connection::new(Role::Server, config, timer.now()) else {
                 return CloseReason::Local;
             };
-            let link = Link::new(connection);
+            let span = report::connection(Role::Server, peer);
+            report::connection_begun(&span);
+            let link = Link::new(connection, span);
             let open = Open { link: Arc::clone(&link), caller: Arc::default() };
             let _registered = server.register(&open, timer.now());
+            let _entered = server.shared.ledger.enter(&link);
             let dispatch = {
                 let server = server.clone();
                 move |_: &Arc<Link>, id| server.dispatch(&runtime, &open, id, peer)
@@ -238,6 +262,8 @@ impl Server {
         links.iter().for_each(|link| {
             link.with(|core| core.shutdown = Some(shorter(core.shutdown)));
         });
+        report::shutdown_begun(links.len(), drain);
+        drop(links);
         let mut waiter = Waiter::default();
         poll_fn(|cx| {
             let mut connections = self.shared.connections();
@@ -250,6 +276,7 @@ impl Server {
             Poll::Pending
         })
         .await;
+        report::shutdown_done();
     }
 
     /// Takes a right back, on this server: calls to methods that require it end with
@@ -293,9 +320,11 @@ impl Server {
             // It ended before anybody looked.
             return link.with(|core| core.connection.release(id));
         };
+        let span = report::call(&link.span, &request.method);
         let method = match self.find(&request.method) {
             Ok(method) => method,
             Err(detail) => {
+                link.watch(id, &span, None);
                 let rejection = Rejection::new(RejectCode::NotFound, detail);
                 return link.with(|core| {
                     // Late if the caller gave it up.
@@ -306,6 +335,7 @@ impl Server {
         };
         let token = request.token.filter(|_| *method.access != Access::Anonymous);
         let session = Session::new(request.method, peer, token, request.metadata);
+        link.watch(id, &span, Some(&session));
         let incoming = IncomingCall {
             link: Arc::clone(link),
             id,
@@ -315,7 +345,8 @@ impl Server {
             fingerprint: request.fingerprint,
         };
         let handler = self.handler(method, incoming, open);
-        runtime.spawn(Box::pin(call::run(Arc::clone(link), id, session, handler)));
+        let run = call::run(Arc::clone(link), id, session, handler);
+        runtime.spawn(Box::pin(run.instrument(span)));
     }
 
     /// The method's future, behind the checks of who calls it.

@@ -16,6 +16,7 @@ use futures_util::FutureExt;
 use wirestream_protocol::Token;
 
 use crate::authentication::Authentication;
+use crate::report;
 use crate::transport::BoxFuture;
 use crate::waiters::{Waiter, Waiters};
 use objects::Objects;
@@ -303,8 +304,9 @@ impl Unclosed {
         self.0.begin_close();
         while let Some(hook) = self.0.next_hook() {
             let run = AssertUnwindSafe(async move { hook().await });
-            // A hook's panic was reported by the panic hook; the next one runs all the same.
-            run.catch_unwind().await.unwrap_or_else(drop_quietly);
+            // The next one runs all the same.
+            let done = run.catch_unwind().await;
+            done.unwrap_or_else(|panic| report::close_hook_panicked(&self.0, panic));
         }
     }
 }
@@ -325,7 +327,7 @@ impl Drop for Unclosed {
 
 /// Drops what is the user's, and may panic at that.
 pub(crate) fn drop_quietly<T>(value: T) {
-    catch_unwind(AssertUnwindSafe(|| drop(value))).unwrap_or_else(std::mem::forget);
+    catch_unwind(AssertUnwindSafe(|| drop(value))).unwrap_or_else(report::drop_panicked);
 }
 
 /// Endpoint and method, parted at the last dot.

@@ -14,6 +14,7 @@ use crate::contract::Contract;
 use crate::error::{LostReason, NoError, SendError, StreamError};
 use crate::link::Link;
 use crate::receiver::{Receiver, ReplySocket, Unary};
+use crate::report;
 
 /// A call in the making: its arguments, its parameter streams in order, and last what it returns.
 ///
@@ -166,8 +167,10 @@ impl PendingCall {
             return None;
         }
         let generation = tokens::generation(client);
+        let span = report::call(&link.span, &self.request.method);
         let opened = link.with(|core| {
             let id = core.connection.open(&self.request)?;
+            core.watch(id, &span);
             let call = core.connection.call(id);
             let halves = call.and_then(|call| {
                 let numbers = 1..=self.request.parameters;
@@ -176,6 +179,9 @@ impl PendingCall {
             });
             Ok(halves)
         });
+        if let Ok(Some((id, ..))) = opened {
+            report::call_begun(&span, id, None);
+        }
         match opened {
             Err(OpenError::Lost(_) | OpenError::GoingAway | OpenError::Exhausted) => {
                 return Some(self);

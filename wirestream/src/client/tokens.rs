@@ -1,6 +1,7 @@
 //! Where a client's tokens come from, and what happens when one is refused.
 
 use std::fmt;
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::Poll;
@@ -12,6 +13,7 @@ use wirestream_protocol::{CallId, Inbound, Outbound, RejectCode, Rejection, Toke
 use super::call::PendingCall;
 use super::{Client, Phase, Shared};
 use crate::link::Link;
+use crate::report;
 use crate::transport::BoxFuture;
 use crate::waiters::Waiter;
 
@@ -104,9 +106,7 @@ impl Shared {
     /// Asks the provider, if there is one, for the token of the next connection.
     pub(super) async fn provide(&self) {
         let Some(Provider(provider)) = &self.config.provider else { return };
-        let token = AssertUnwindSafe(async { provider.token().await }).catch_unwind().await;
-        // One that panics, or gives what does not fit, gives none.
-        let token = token.unwrap_or_default().filter(|token| token.validate().is_ok());
+        let token = provided(async { provider.token().await }).await;
         let mut state = self.state();
         if state.tokens.current != token {
             state.tokens.generation += 1;
@@ -140,8 +140,7 @@ impl Shared {
             let Provider(provider) = self.config.provider.as_ref()?;
             provider.refresh()?.await
         };
-        let token = AssertUnwindSafe(token).catch_unwind().await.unwrap_or_default();
-        let token = token.filter(|token| token.validate().is_ok());
+        let token = provided(token).await;
         let found = token.is_some();
         if found {
             self.set_token(token);
@@ -149,6 +148,19 @@ impl Shared {
         self.state().tokens.refreshing = None;
         found
     }
+}
+
+/// What a provider gives. One that panics, or gives what does not fit, gives none.
+async fn provided(token: impl Future<Output = Option<Token>>) -> Option<Token> {
+    let token = AssertUnwindSafe(token).catch_unwind().await.unwrap_or_else(|panic| {
+        report::token_provider_panicked(panic);
+        None
+    })?;
+    if token.validate().is_err() {
+        report::token_too_long();
+        return None;
+    }
+    Some(token)
 }
 
 /// A call on its way, whose token may be refused.

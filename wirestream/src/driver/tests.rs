@@ -90,7 +90,7 @@ impl Driven {
         let connection = Connection::new(Role::Client, config, Time::ZERO);
         let (scene, task) = (Arc::<Scene>::default(), Arc::default());
         let (transport, timer) = (Fake(Arc::clone(&scene)), Fake(Arc::clone(&scene)));
-        let link = Link::new(connection.expect("valid limits"));
+        let link = Link::new(connection.expect("valid limits"), tracing::Span::none());
         let driver = Driver::new(link, Box::new(transport), Box::new(timer), None);
         Self { driver, scene, task }
     }

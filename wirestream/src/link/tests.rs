@@ -12,7 +12,7 @@ impl Served {
         let [client, server] = [Role::Client, Role::Server].map(|role| {
             Connection::new(role, Config::default(), Time::ZERO).expect("valid limits")
         });
-        let served = Self(Link::new(server));
+        let served = Self(Link::new(server, Span::none()));
         served.hear_packet({ client }.poll_transmit(Time::ZERO).expect("a Hello"));
         served
     }

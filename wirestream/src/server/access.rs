@@ -12,7 +12,8 @@ use super::Failed;
 use super::call::IncomingCall;
 use crate::authentication::{Access, Authentication, Revocation};
 use crate::link::Link;
-use crate::session::{Session, drop_quietly};
+use crate::report;
+use crate::session::Session;
 use crate::transport::BoxFuture;
 
 /// What the application's authenticator is, whatever its type.
@@ -35,9 +36,12 @@ fn look_up(authenticator: &Authenticator, token: Token) -> BoxFuture<Answer> {
     Box::pin(answer.map(|answer| match answer {
         Ok(Ok(Some(caller))) => Answer::Known(caller),
         Ok(Ok(None)) => Answer::Unknown,
-        Ok(Err(_)) => Answer::Failed,
+        Ok(Err(failure)) => {
+            report::authenticator_failed(&failure);
+            Answer::Failed
+        }
         Err(panic) => {
-            drop_quietly(panic);
+            report::authenticator_panicked(panic);
             Answer::Failed
         }
     }))

@@ -2,7 +2,7 @@ use std::any::TypeId;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -19,8 +19,9 @@ use crate::contract::Fingerprint;
 use crate::error::{NoError, SendError};
 use crate::link::Link;
 use crate::receiver::Receiver;
+use crate::report;
 use crate::sender::Sender;
-use crate::session::{Session, Unclosed, drop_quietly};
+use crate::session::{Session, Unclosed};
 use crate::transport::BoxFuture;
 
 /// A call that has come in and is not answered. Dropped unanswered, it is refused as
@@ -188,6 +189,7 @@ impl Accepted {
         stream: impl Stream<Item = Result<T, E>>,
     ) {
         let Some(reply) = self.reply::<T, E>() else { return };
+        let session = self.session.clone();
         drop(self);
         let mut stream = pin!(stream);
         while let Some(item) = stream.next().await {
@@ -197,12 +199,15 @@ impl Accepted {
                     Err(SendError::Stopped | SendError::Lost(_)) => return,
                     // The message cannot be sent, and must not be missing silently.
                     Err(
-                        SendError::TooLarge { .. } | SendError::Encode(_) | SendError::NotReady,
+                        error @ (SendError::TooLarge { .. }
+                        | SendError::Encode(_)
+                        | SendError::NotReady),
                     ) => {
+                        report::reply_failed(&session, &error);
                         return reply.end_with(Err(Fault::Failed));
                     }
                 },
-                Err(error) => return reply.end_with(Err(error.into_fault())),
+                Err(error) => return reply.end_with(Err(fault(&session, error))),
             }
         }
         reply.end_with(Ok(()));
@@ -223,10 +228,15 @@ impl Accepted {
         value: impl Future<Output = Result<T, E>>,
     ) {
         let Some(reply) = self.reply::<T, E>() else { return };
+        let session = self.session.clone();
         drop(self);
         match value.await {
-            Ok(value) => reply.send_last(value).await,
-            Err(error) => reply.end_with(Err(error.into_fault())),
+            Ok(value) => {
+                if let Err(error) = reply.send_last(value).await {
+                    report::reply_failed(&session, &error);
+                }
+            }
+            Err(error) => reply.end_with(Err(fault(&session, error))),
         }
     }
 
@@ -293,16 +303,17 @@ pub(super) async fn run(link: Arc<Link>, id: CallId, session: Session, handler: 
     let is_live = slot.link.with(|core| core.attach(id, session.clone()));
     let mut handler = AssertUnwindSafe(handler).catch_unwind();
     if is_live {
-        poll_fn(|cx| {
+        let done = poll_fn(|cx| {
             if session.poll_call_ended(cx).is_ready() {
-                return Poll::Ready(());
+                return Poll::Ready(Ok(()));
             }
-            // A panic was reported by the panic hook, and its reply failed as it was dropped.
-            handler.poll_unpin(cx).map(|done| done.unwrap_or_else(drop_quietly))
-        })
-        .await;
+            handler.poll_unpin(cx)
+        });
+        // Its reply failed as the panic dropped it.
+        done.await.unwrap_or_else(|panic| report::method_panicked(&session, panic));
     }
-    drop_quietly(handler);
+    catch_unwind(AssertUnwindSafe(|| drop(handler)))
+        .unwrap_or_else(|panic| report::method_panicked(&session, panic));
     drop(slot);
     unclosed.close().await;
 }
@@ -317,6 +328,15 @@ impl Drop for Slot {
     fn drop(&mut self) {
         self.link.with(|core| core.connection.release(self.id));
     }
+}
+
+/// What a reply ends with for an error; what does not travel of it is told here.
+fn fault(session: &Session, error: impl IntoFault) -> Fault {
+    let (fault, untold) = error.into_fault();
+    if let Some(failure) = untold {
+        report::method_failed(session, &failure);
+    }
+    fault
 }
 
 /// The refusal of arguments that do not fit.

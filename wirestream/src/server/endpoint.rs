@@ -185,25 +185,33 @@ impl fmt::Debug for Endpoint {
             of which no detail travels"
 )]
 pub trait IntoFault: Send + 'static {
+    /// What travels, and what is told on this side because it does not travel.
     #[doc(hidden)]
-    fn into_fault(self) -> Fault;
+    fn into_fault(self) -> (Fault, Option<Failed>);
 }
 
 #[diagnostic::do_not_recommend]
 impl<E: Serialize + Send + 'static> IntoFault for E {
-    fn into_fault(self) -> Fault {
-        encode(&self).map_or(Fault::Failed, |bytes| Fault::App(bytes.into()))
+    fn into_fault(self) -> (Fault, Option<Failed>) {
+        match encode(&self) {
+            Ok(bytes) => (Fault::App(bytes.into()), None),
+            Err(error) => (Fault::Failed, Some(error.into())),
+        }
     }
 }
 
 /// A failure of which the caller learns no detail. Made by `?` from any error.
 ///
-/// The server does not report the detail either: a method that wants it in its own log writes it
-/// there before it returns.
+/// The server tells it to `tracing`, as a warning that names the method and the session; see
+/// [Watching it run](crate::guide::watching).
 #[derive(Debug)]
 pub struct Failed(Box<dyn std::error::Error + Send + Sync>);
 
 impl Failed {
+    pub(crate) fn as_error(&self) -> &(dyn std::error::Error + 'static) {
+        &*self.0
+    }
+
     /// The error behind it.
     pub fn into_inner(self) -> Box<dyn std::error::Error + Send + Sync> {
         self.0
@@ -217,8 +225,8 @@ impl<E: std::error::Error + Send + Sync + 'static> From<E> for Failed {
 }
 
 impl IntoFault for Failed {
-    fn into_fault(self) -> Fault {
-        Fault::Failed
+    fn into_fault(self) -> (Fault, Option<Failed>) {
+        (Fault::Failed, Some(self))
     }
 }
 
