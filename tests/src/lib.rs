@@ -38,6 +38,10 @@ pub enum Net {
     Smol,
 }
 
+/// The token of every scenario that has one, or a part of it. It must not be seen in what the tests
+/// say.
+pub const CANARY: &str = "canary-5Qx7ePz2WvB9";
+
 /// Longer than anything here takes, on a busy machine.
 pub const LONG: Duration = Duration::from_secs(30);
 

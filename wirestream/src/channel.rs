@@ -202,7 +202,8 @@ impl Socket {
     pub(crate) fn finish(&self, end: Result<(), Fault>) {
         let mut state = self.state();
         match &mut *state {
-            State::Waiting { end: recorded, .. } => *recorded = Some(end),
+            // The first end counts.
+            State::Waiting { end: recorded, .. } => drop(recorded.get_or_insert(end)),
             State::Gone(_) => {}
             State::Open(link, half) => {
                 let (link, half) = (Arc::clone(link), *half);

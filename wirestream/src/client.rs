@@ -1,6 +1,6 @@
 mod call;
 mod retry;
-mod status;
+pub(crate) mod status;
 mod tokens;
 
 pub use call::CallBuilder;
@@ -72,7 +72,7 @@ struct State {
     phase: Phase,
     /// Counts connections, so that one that was given up cannot become the current one.
     attempt: u64,
-    listeners: Listeners,
+    listeners: Listeners<Status>,
     tokens: Tokens,
     /// Connections that take no more calls, and may still have some.
     retired: Vec<Weak<Link>>,
@@ -138,6 +138,10 @@ impl Client {
             Phase::Connected(link) => link.with(|core| core.connection.close()),
             Phase::Connecting(calls) => calls.into_iter().for_each(|call| call.lose(&lost)),
         }
+    }
+
+    pub(crate) fn runtime(&self) -> &Arc<dyn Runtime> {
+        &self.shared.runtime
     }
 
     /// What the connection is doing.

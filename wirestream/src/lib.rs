@@ -16,6 +16,7 @@
 //! | [`Receiver`], [`Unary`] | a stream, or one value, that is received |
 //! | [`StreamError`], [`SendError`] | how a stream ended, why a message was not sent, and what to do about each |
 //! | [`Value`] | a message of any type |
+//! | [`streaming`] | the older, manual way: one stream of mixed messages in each direction |
 //! | [`Limits`] | what a connection may cost |
 //! | [`Metrics`] | what a server or a client does and has done, in numbers |
 //!
@@ -90,6 +91,7 @@ mod report;
 mod sender;
 mod server;
 mod session;
+pub mod streaming;
 mod transport;
 mod value;
 mod waiters;

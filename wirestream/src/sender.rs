@@ -60,6 +60,18 @@ impl<T, E> Sender<T, E> {
         self.end(Err(Fault::Failed));
     }
 
+    /// Ends the stream for all who share it; what they send from now on is stopped.
+    pub(crate) fn end_shared(&self, end: Result<(), Fault>) {
+        match (self.target.get(), &self.socket) {
+            (Some((link, half)), _) => {
+                // An end after the end, or on a stream that is over, changes nothing.
+                let _ = link.with(|core| core.connection.finish(*half, end));
+            }
+            (None, Some(socket)) => socket.finish(end),
+            (None, None) => {}
+        }
+    }
+
     pub(crate) fn end_with(mut self, end: Result<(), Fault>) {
         self.end(end);
     }
@@ -71,14 +83,7 @@ impl<T, E> Sender<T, E> {
 
     fn end(&mut self, end: Result<(), Fault>) {
         self.ended = true;
-        match (self.target.get(), &self.socket) {
-            (Some((link, half)), _) => {
-                // An end after the end, or on a stream that is over, changes nothing.
-                let _ = link.with(|core| core.connection.finish(*half, end));
-            }
-            (None, Some(socket)) => socket.finish(end),
-            (None, None) => {}
-        }
+        self.end_shared(end);
     }
 
     /// Resolves when the receiver wants no more: it was dropped, the call is over, or there will

@@ -2,7 +2,8 @@ use std::time::Duration;
 
 /// When a client tries again to connect, after an attempt that failed and is worth another
 /// ([`ConnectErrorKind::is_retryable`](crate::ConnectErrorKind::is_retryable)). The calls that wait
-/// for the connection go on waiting.
+/// for the connection go on waiting. And when a [streaming connection](crate::streaming) is opened
+/// again.
 ///
 /// The pauses have full jitter: each is chosen evenly between nothing and a bound, which doubles
 /// from `base` up to `longest`. So clients that lost the same server do not come back all at once.
@@ -26,7 +27,7 @@ impl Default for RetryPolicy {
 impl RetryPolicy {
     /// The pause after so many failures (at least 1), for a `chance` between 0 and 1. `None` if
     /// that was the last attempt.
-    pub(super) fn pause(&self, failures: u32, chance: f64) -> Option<Duration> {
+    pub(crate) fn pause(&self, failures: u32, chance: f64) -> Option<Duration> {
         if failures > self.attempts {
             return None;
         }

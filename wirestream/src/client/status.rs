@@ -26,26 +26,26 @@ pub enum Status {
     Waiting(Duration),
 }
 
-/// The changes of a client's [`Status`], each once, from the status at the time it was asked for.
-/// A `Stream` that ends when the client is gone.
+/// The changes of a status, a client's [`Status`] if nothing else is said, each once, from the
+/// status at the time it was asked for. A `Stream` that ends when that which it tells of is gone.
 ///
 /// One that is not read keeps the latest 64 changes. Its `next()` is cancel-safe.
 #[derive(Debug)]
-pub struct StatusChanges {
-    queue: Arc<Mutex<Queue>>,
+pub struct StatusChanges<S = Status> {
+    queue: Arc<Mutex<Queue<S>>>,
 }
 
-#[derive(Debug, Default)]
-struct Queue {
-    changes: VecDeque<Status>,
+#[derive(Debug)]
+struct Queue<S> {
+    changes: VecDeque<S>,
     waker: Option<Waker>,
     ended: bool,
 }
 
-impl Stream for StatusChanges {
-    type Item = Status;
+impl<S> Stream for StatusChanges<S> {
+    type Item = S;
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Status>> {
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S>> {
         let mut queue = lock(&self.queue);
         match queue.changes.pop_front() {
             Some(status) => Poll::Ready(Some(status)),
@@ -60,23 +60,39 @@ impl Stream for StatusChanges {
 
 /// Who listens, and what they were told last.
 #[derive(Debug)]
-pub(super) struct Listeners {
-    now: Status,
-    queues: Vec<Weak<Mutex<Queue>>>,
+pub(crate) struct Listeners<S> {
+    now: S,
+    queues: Vec<Weak<Mutex<Queue<S>>>>,
 }
 
-impl Default for Listeners {
+impl Default for Listeners<Status> {
     fn default() -> Self {
-        Self { now: Status::Disconnected(None), queues: Vec::new() }
+        Self::new(Status::Disconnected(None))
     }
 }
 
-impl Listeners {
-    pub(super) fn now(&self) -> Status {
+impl<S> Listeners<S> {
+    pub(crate) fn new(now: S) -> Self {
+        Self { now, queues: Vec::new() }
+    }
+
+    fn tell(&mut self, what: impl Fn(&mut Queue<S>)) -> Vec<Waker> {
+        let queues = self.queues.iter().filter_map(Weak::upgrade);
+        let wakers = queues.filter_map(|queue| {
+            let mut queue = lock(&queue);
+            what(&mut queue);
+            queue.waker.take()
+        });
+        wakers.collect()
+    }
+}
+
+impl<S: Clone + PartialEq> Listeners<S> {
+    pub(crate) fn now(&self) -> S {
         self.now.clone()
     }
 
-    pub(super) fn listen(&mut self) -> StatusChanges {
+    pub(crate) fn listen(&mut self) -> StatusChanges<S> {
         let changes = VecDeque::from([self.now.clone()]);
         let queue = Arc::new(Mutex::new(Queue { changes, waker: None, ended: false }));
         self.queues.retain(|queue| queue.strong_count() > 0);
@@ -85,7 +101,7 @@ impl Listeners {
     }
 
     /// Notes a change, and gives whom to wake once no lock is held.
-    pub(super) fn change(&mut self, status: &Status) -> Vec<Waker> {
+    pub(crate) fn change(&mut self, status: &S) -> Vec<Waker> {
         if self.now == *status {
             return Vec::new();
         }
@@ -97,25 +113,15 @@ impl Listeners {
             queue.changes.push_back(status.clone());
         })
     }
-
-    fn tell(&mut self, what: impl Fn(&mut Queue)) -> Vec<Waker> {
-        let queues = self.queues.iter().filter_map(Weak::upgrade);
-        let wakers = queues.filter_map(|queue| {
-            let mut queue = lock(&queue);
-            what(&mut queue);
-            queue.waker.take()
-        });
-        wakers.collect()
-    }
 }
 
-impl Drop for Listeners {
+impl<S> Drop for Listeners<S> {
     fn drop(&mut self) {
         self.tell(|queue| queue.ended = true).into_iter().for_each(Waker::wake);
     }
 }
 
-fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
+fn lock<S>(queue: &Mutex<Queue<S>>) -> MutexGuard<'_, Queue<S>> {
     queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
