@@ -124,19 +124,7 @@ impl Contract {
 
     /// Eight bytes that stand for all of it.
     pub fn fingerprint(&self) -> Fingerprint {
-        *self.fingerprint.get_or_init(|| self.hash())
-    }
-
-    fn hash(&self) -> Fingerprint {
-        // FNV-1a, then the finalizer of SplitMix64: the same on every platform and in every
-        // version, and no adversary gains from a collision, who could as well send what is true.
-        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-        for byte in self.to_string().bytes() {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-        hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        Fingerprint(hash ^ (hash >> 31))
+        *self.fingerprint.get_or_init(|| Fingerprint::of(&self.to_string()))
     }
 
     /// What a server accepts: this contract's fingerprint first, then the compatible ones.
@@ -186,6 +174,27 @@ impl Fingerprint {
     /// The fingerprint that is shown as `number` in hexadecimal.
     pub const fn new(number: u64) -> Self {
         Self(number)
+    }
+
+    /// The fingerprint of the contract that is shown so: for a program that has no more of it than
+    /// that.
+    ///
+    /// ```
+    /// use wirestream::{Contract, Fingerprint, NoError};
+    ///
+    /// let contract = Contract::new().argument::<bool>("loud").unary::<u32, NoError>();
+    /// assert_eq!(Fingerprint::of(&contract.to_string()), contract.fingerprint());
+    /// ```
+    pub fn of(contract: &str) -> Self {
+        // FNV-1a, then the finalizer of SplitMix64: the same on every platform and in every
+        // version, and no adversary gains from a collision, who could as well send what is true.
+        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+        for byte in contract.bytes() {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        Self(hash ^ (hash >> 31))
     }
 
     /// As it travels.

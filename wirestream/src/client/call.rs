@@ -10,7 +10,7 @@ use super::tokens::{self, Attempt};
 use super::{Client, Shared};
 use crate::channel::{IntoParameter, Plug};
 use crate::codec::encode;
-use crate::contract::Contract;
+use crate::contract::{Contract, Fingerprint};
 use crate::error::{LostReason, NoError, SendError, StreamError};
 use crate::link::Link;
 use crate::receiver::{Receiver, ReplySocket, Unary};
@@ -76,8 +76,13 @@ impl CallBuilder<'_> {
     }
 
     /// The contract that this call is made by: a server that has another refuses the call.
-    pub fn contract(mut self, contract: &Contract) -> Self {
-        self.request.fingerprint = Some(contract.fingerprint().to_bytes());
+    pub fn contract(self, contract: &Contract) -> Self {
+        self.fingerprint(contract.fingerprint())
+    }
+
+    /// As [`contract`](Self::contract), by what stands for it.
+    pub fn fingerprint(mut self, fingerprint: Fingerprint) -> Self {
+        self.request.fingerprint = Some(fingerprint.to_bytes());
         self
     }
 
