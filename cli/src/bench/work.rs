@@ -1,0 +1,199 @@
+//! The three works that are measured, each against a method that echoes.
+
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt, future, stream};
+use hdrhistogram::Histogram;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use wirestream_tokio::{Client, Parameter, Receiver, StreamError, channel};
+
+use crate::failure::Failure;
+use crate::raw::Raw;
+
+/// How long an echo may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The part of the time that goes by before anything counts.
+const WARM_UP: u32 = 10;
+
+/// What was found.
+pub(super) struct Measured {
+    /// The size of a message, encoded.
+    pub(super) bytes: usize,
+    pub(super) calls: Latencies,
+    pub(super) round_trips: Latencies,
+    pub(super) streamed: Streamed,
+}
+
+/// How long each of many took, in nanoseconds, and all of them together.
+pub(super) struct Latencies {
+    pub(super) histogram: Histogram<u64>,
+    pub(super) time: Duration,
+}
+
+/// How many messages came back, and in which time.
+pub(super) struct Streamed {
+    pub(super) messages: u64,
+    pub(super) time: Duration,
+}
+
+/// What is done again and again.
+pub(super) struct Work<'a, T> {
+    pub(super) client: &'a Client,
+    pub(super) method: &'a str,
+    pub(super) message: T,
+    pub(super) at_a_time: u16,
+    pub(super) duration: Duration,
+}
+
+impl<T> Work<'_, T>
+where
+    T: Serialize + DeserializeOwned + Clone + PartialEq + Send + Sync + 'static,
+{
+    /// A call for each message: opened, echoed, ended.
+    pub(super) async fn calls(&self) -> Result<Latencies, Failure> {
+        self.latencies(async |times: &mut Times| {
+            while let Some(began) = times.next() {
+                let message = stream::iter([self.message.clone()]);
+                let call = self.client.call(self.method).parameter(message);
+                let mut reply = call.stream_with_error::<T, Raw>();
+                self.expect_echo(reply.next().await)?;
+                match reply.next().await {
+                    None => times.record(began),
+                    Some(Ok(_)) => return Err(no_echo("more came back than was sent")),
+                    Some(Err(error)) => return Err(Failure::Call(error)),
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// A message at a time, on a stream that is open.
+    pub(super) async fn round_trips(&self) -> Result<Latencies, Failure> {
+        self.latencies(async |times: &mut Times| {
+            let (input, messages) = channel::<T>();
+            let mut reply = self.open(messages);
+            while let Some(began) = times.next() {
+                // What stops the stream ends the reply, which says more.
+                let _ = input.send(self.message.clone()).await;
+                self.expect_echo(reply.next().await)?;
+                times.record(began);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// As many messages as the streams take, in one direction and back.
+    pub(super) async fn streamed(&self) -> Result<Streamed, Failure> {
+        let counting = (0..self.at_a_time).map(|_| self.stream_once());
+        let counts = in_time(self.duration, future::try_join_all(counting)).await?;
+        let messages = counts.iter().map(|streamed| streamed.messages).sum();
+        let time = counts.iter().map(|streamed| streamed.time).max().unwrap_or_default();
+        Ok(Streamed { messages, time })
+    }
+
+    async fn stream_once(&self) -> Result<Streamed, Failure> {
+        let (input, messages) = channel::<T>();
+        let mut reply = self.open(messages);
+        let began = Instant::now();
+        let counted_from = began + self.duration / WARM_UP;
+        let sending = async {
+            while began.elapsed() < self.duration && input.send(self.message.clone()).await.is_ok()
+            {
+            }
+            input.finish();
+        };
+        let receiving = async {
+            let (mut messages, mut last) = (0, counted_from);
+            while let Some(echo) = reply.next().await {
+                self.expect_echo(Some(echo))?;
+                last = Instant::now();
+                messages += u64::from(last > counted_from);
+            }
+            Ok(Streamed { messages, time: last.saturating_duration_since(counted_from) })
+        };
+        future::join(sending, receiving).await.1
+    }
+
+    fn open(&self, messages: Parameter<T>) -> Receiver<T, Raw> {
+        self.client.call(self.method).parameter(messages).stream_with_error()
+    }
+
+    async fn latencies(
+        &self,
+        work: impl AsyncFn(&mut Times) -> Result<(), Failure>,
+    ) -> Result<Latencies, Failure> {
+        let workers = (0..self.at_a_time).map(|_| async {
+            let mut times = Times::new(self.duration);
+            work(&mut times).await?;
+            Ok(times)
+        });
+        let all = in_time(self.duration, future::try_join_all(workers)).await?;
+        let (mut histogram, mut time) = (empty(), Duration::ZERO);
+        for times in &all {
+            histogram.add(&times.histogram).expect("both have the same bounds");
+            time = time.max(times.last.saturating_duration_since(times.counted_from));
+        }
+        Ok(Latencies { histogram, time })
+    }
+
+    fn expect_echo(&self, echo: Option<Result<T, StreamError<Raw>>>) -> Result<(), Failure> {
+        match echo {
+            Some(Ok(echo)) if echo == self.message => Ok(()),
+            Some(Ok(_)) => Err(no_echo("something else came back than was sent")),
+            Some(Err(error)) => Err(Failure::Call(error)),
+            None => Err(no_echo("its reply ended before everything had come back")),
+        }
+    }
+}
+
+fn no_echo(why: &str) -> Failure {
+    Failure::Decode(format!("the method does not echo: {why}"))
+}
+
+async fn in_time<T>(
+    duration: Duration,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let late = || format!("an echo did not come back within {PATIENCE:?}");
+    let done = tokio::time::timeout(duration + PATIENCE, work).await;
+    done.map_err(|_| Failure::TimedOut(late()))?
+}
+
+/// What one worker measures.
+struct Times {
+    histogram: Histogram<u64>,
+    counted_from: Instant,
+    end: Instant,
+    last: Instant,
+}
+
+impl Times {
+    fn new(duration: Duration) -> Self {
+        let began = Instant::now();
+        let counted_from = began + duration / WARM_UP;
+        Self { histogram: empty(), counted_from, end: began + duration, last: began }
+    }
+
+    /// When the next begins, if there is to be another: one counts at least.
+    fn next(&self) -> Option<Instant> {
+        Some(Instant::now()).filter(|now| *now < self.end || self.histogram.is_empty())
+    }
+
+    fn record(&mut self, began: Instant) {
+        if began >= self.counted_from {
+            self.last = Instant::now();
+            let nanoseconds = self.last.duration_since(began).as_nanos();
+            let nanoseconds = u64::try_from(nanoseconds).unwrap_or(u64::MAX);
+            self.histogram.saturating_record(nanoseconds);
+        }
+    }
+}
+
+/// From a nanosecond to a minute, three digits exact.
+fn empty() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, 60_000_000_000, 3).expect("the bounds agree")
+}
