@@ -40,6 +40,16 @@ pub struct Limits {
     /// message of any size is taken whenever less than this is waiting, and one of at most 4 KiB of
     /// each half whatever is waiting.
     pub outbound: u32,
+    /// How deep a received value may nest: each struct, enum, list, map, tuple and option in
+    /// another counts. 128. This and the next two are kept where payloads are decoded, which the
+    /// protocol does not do; what goes beyond them does not decode (R-DATA-4).
+    pub decode_depth: u32,
+    /// How many elements (of lists and maps) a received value may have beyond one for each of its
+    /// bytes. 16,384. Only elements that take no bytes need this.
+    pub decode_elements: u32,
+    /// How many times its bytes a received value may take in memory, as far as the sizes of its
+    /// types tell. 64. One that takes less than 1 MiB may, whatever its bytes.
+    pub decode_growth: u32,
     /// How long the peer may take to say `Hello`. 5 s.
     pub handshake: Duration,
     /// After how long a silence the peer is pinged. 15 s.
@@ -64,6 +74,9 @@ impl Default for Limits {
             calls: 100,
             parameters: 16,
             outbound: 64 * 1024,
+            decode_depth: 128,
+            decode_elements: 16 * 1024,
+            decode_growth: 64,
             handshake: Duration::from_secs(5),
             ping: Duration::from_secs(15),
             dead: Duration::from_secs(20),

@@ -1,9 +1,15 @@
 //! Values to bytes and back: what the payloads hold (R-DATA-1, R-DATA-3).
 
+mod bounded;
+
 use std::cell::Cell;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+pub(crate) use bounded::DecodeLimits;
+
+use bounded::Bounded;
 
 #[cfg(test)]
 mod tests;
@@ -49,11 +55,15 @@ pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecE
     Ok(postcard::to_extend(value, Vec::new())?)
 }
 
-/// Decodes all of `bytes`: nothing may trail (R-DATA-1).
+/// Decodes all of `bytes`, within `limits` (R-DATA-4): nothing may trail (R-DATA-1).
 #[inline]
-pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
-    let (value, rest) = postcard::take_from_bytes(bytes)?;
-    match rest.len() {
+pub(crate) fn decode<T: DeserializeOwned>(
+    bytes: &[u8],
+    limits: DecodeLimits,
+) -> Result<T, CodecError> {
+    let mut payload = Bounded::new(bytes, limits);
+    let value = T::deserialize(&mut payload).map_err(|error| payload.in_words(error))?;
+    match payload.rest()?.len() {
         0 => Ok(value),
         n => Err(CodecError::new(format!("{n} bytes after the value"))),
     }

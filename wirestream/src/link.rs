@@ -12,6 +12,7 @@ use std::time::Duration;
 use tracing::Span;
 use wirestream_protocol::{CallId, CloseReason, Connection, Event, Inbound, Outbound, Outcome};
 
+use crate::codec::DecodeLimits;
 use crate::report;
 use crate::session::Session;
 use crate::waiters::{Waiter, Waiters};
@@ -22,6 +23,7 @@ use crate::waiters::{Waiter, Waiters};
 /// runs: values are encoded before it is taken and decoded after. Wakers are woken after it.
 #[derive(Debug)]
 pub(crate) struct Link {
+    decode_limits: DecodeLimits,
     core: Mutex<Core>,
     pub(crate) span: Span,
 }
@@ -74,6 +76,7 @@ impl Link {
     pub(crate) fn new(connection: Connection, span: Span) -> Arc<Self> {
         Arc::new(Self {
             span,
+            decode_limits: connection.limits().into(),
             core: Mutex::new(Core {
                 connection,
                 calls: Vec::new(),
@@ -82,6 +85,11 @@ impl Link {
                 shutdown: None,
             }),
         })
+    }
+
+    /// How far what is received may go.
+    pub(crate) fn decode_limits(&self) -> DecodeLimits {
+        self.decode_limits
     }
 
     /// For the driver, which looks after events and transmission itself.

@@ -9,7 +9,7 @@ use futures_core::{FusedStream, Stream};
 use serde::de::DeserializeOwned;
 use wirestream_protocol::{End, Inbound, Run, Taken};
 
-use crate::codec::{CodecError, decode};
+use crate::codec::{CodecError, DecodeLimits, decode};
 use crate::error::{NoError, StreamError};
 use crate::link::Link;
 use crate::waiters::Waiter;
@@ -28,6 +28,7 @@ use crate::waiters::Waiter;
 pub struct Receiver<T, E = NoError> {
     half: Half,
     run: Run,
+    limits: DecodeLimits,
     waiter: Waiter,
     of: PhantomData<fn() -> (T, E)>,
 }
@@ -46,31 +47,33 @@ enum Half {
 
 impl<T, E> Receiver<T, E> {
     pub(crate) fn waiting(socket: Arc<ReplySocket>) -> Self {
-        Self::new(Half::Waiting(socket))
+        Self::new(Half::Waiting(socket), DecodeLimits::default())
     }
 
     pub(crate) fn parameter(link: Arc<Link>, half: Inbound) -> Self {
-        Self::new(Half::Open { link, half, is_reply: false })
+        let limits = link.decode_limits();
+        Self::new(Half::Open { link, half, is_reply: false }, limits)
     }
 
-    fn new(half: Half) -> Self {
-        Self { half, run: Run::new(), waiter: Waiter::default(), of: PhantomData }
+    fn new(half: Half, limits: DecodeLimits) -> Self {
+        Self { half, run: Run::new(), limits, waiter: Waiter::default(), of: PhantomData }
     }
 
     /// The next message as it was encoded, or the end.
     fn poll_end_or<R>(
         &mut self,
         cx: &mut Context<'_>,
-        message: impl FnOnce(&[u8]) -> R,
+        message: impl FnOnce(&[u8], DecodeLimits) -> R,
     ) -> Poll<Result<R, Ended>> {
         loop {
             if let Some(bytes) = self.run.next_message() {
-                return Poll::Ready(Ok(message(bytes)));
+                return Poll::Ready(Ok(message(bytes, self.limits)));
             }
             let end = match &self.half {
                 Half::Ended => return Poll::Ready(Err(Ended::Before)),
                 Half::Waiting(socket) => match ready!(socket.poll(cx)) {
                     Ok((link, half)) => {
+                        self.limits = link.decode_limits();
                         self.half = Half::Open { link, half, is_reply: true };
                         continue;
                     }
@@ -118,10 +121,10 @@ enum Ended {
 }
 
 impl Ended {
-    fn into_error<E: DeserializeOwned>(self) -> Option<StreamError<E>> {
+    fn into_error<E: DeserializeOwned>(self, limits: DecodeLimits) -> Option<StreamError<E>> {
         match self {
             Self::Before => None,
-            Self::Now(end) => StreamError::from_end(end, decode::<E>),
+            Self::Now(end) => StreamError::from_end(end, |payload| decode(payload, limits)),
             Self::Failure(failure) => Some(failure.map_app(|none| match none {})),
         }
     }
@@ -131,7 +134,7 @@ impl<T: DeserializeOwned, E: DeserializeOwned> Stream for Receiver<T, E> {
     type Item = Result<T, StreamError<E>>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let item = match ready!(self.poll_end_or(cx, |bytes| decode::<T>(bytes))) {
+        let item = match ready!(self.poll_end_or(cx, decode::<T>)) {
             Ok(Ok(message)) => Some(Ok(message)),
             Ok(Err(error)) => {
                 // Later messages can be no better: this half ends here, and this half alone.
@@ -139,7 +142,7 @@ impl<T: DeserializeOwned, E: DeserializeOwned> Stream for Receiver<T, E> {
                 self.run = Run::new();
                 Some(Err(StreamError::Decode(error)))
             }
-            Err(end) => end.into_error().map(Err),
+            Err(end) => end.into_error(self.limits).map(Err),
         };
         Poll::Ready(item)
     }
@@ -199,7 +202,8 @@ impl<T: DeserializeOwned, E: DeserializeOwned> Future for Unary<T, E> {
                 // A value that takes no bytes is not sent.
                 None => {
                     let value = this.value.take();
-                    let value = value.map_or_else(|| decode(&[]).map_err(StreamError::Decode), Ok);
+                    let nothing = || decode(&[], DecodeLimits::default());
+                    let value = value.map_or_else(|| nothing().map_err(StreamError::Decode), Ok);
                     return Poll::Ready(value);
                 }
             }

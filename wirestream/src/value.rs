@@ -13,6 +13,7 @@ mod wire;
 use serde::{Deserialize, Serialize};
 
 pub use self::error::ValueError;
+pub(crate) use self::wire::NAME;
 
 /// A value that carries its own shape, for streams whose items differ.
 ///

@@ -8,11 +8,15 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{decode, encode};
+use super::{CodecError, DecodeLimits, encode};
 
 const PAYLOADS: &str = include_str!("../../../spec/vectors/payloads.json");
 const BAD_PAYLOADS: &str = include_str!("../../../spec/vectors/bad-payloads.json");
 const PAGE: &str = include_str!("../../../spec/payloads.md");
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+    super::decode(bytes, DecodeLimits::default())
+}
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Nothing;

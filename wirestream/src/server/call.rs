@@ -75,9 +75,10 @@ impl IncomingCall {
     /// The arguments (R-OPEN-11, R-DATA-2), and which of the optional parameters are present
     /// (R-OPEN-12).
     fn check<A: Arguments, P: Parameters>(&self) -> Result<(A, u16), Rejection> {
+        let limits = self.link.decode_limits();
         let decoded = match P::OPTIONAL {
-            0 => decode(&self.arguments).map(|arguments| (arguments, 0)),
-            _ => decode::<(A, u16)>(&self.arguments),
+            0 => decode(&self.arguments, limits).map(|arguments| (arguments, 0)),
+            _ => decode::<(A, u16)>(&self.arguments, limits),
         };
         let (arguments, present) =
             decoded.map_err(|error| invalid(format!("the arguments do not decode: {error}")))?;

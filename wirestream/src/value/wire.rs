@@ -16,7 +16,7 @@ use super::limits::Limits;
 use super::{Fields, Object, Value};
 
 /// The serde name of [`Value`]: not a Rust identifier, so that no derived type has it.
-pub(super) const NAME: &str = "wirestream::Value";
+pub(crate) const NAME: &str = "wirestream::Value";
 
 const FIELDS: &str = "wirestream::Fields";
 
