@@ -18,6 +18,7 @@ scenarios! {
     e12_each_change_of_status_is_told_once,
     e12_a_loss_is_told_with_its_reason,
     e13_a_first_connection_that_fails_is_tried_again,
+    e13_pauses_are_spread_over_all_of_their_bound,
     e13_the_policy_ends_the_attempts,
     e13_what_no_retry_can_mend_is_not_retried,
     e13_disconnecting_ends_the_attempts,
@@ -107,6 +108,30 @@ async fn e13_a_first_connection_that_fails_is_tried_again(net: Net) {
     }
     assert_eq!(next(&mut changes).await, Status::Connecting);
     assert_eq!(next(&mut changes).await, Status::Connected);
+}
+
+/// E13: full jitter, so that clients that lost the same server do not come back together.
+async fn e13_pauses_are_spread_over_all_of_their_bound(net: Net) {
+    const ATTEMPTS: u32 = 60;
+    let bound = Duration::from_millis(8);
+    let retry = RetryPolicy { attempts: ATTEMPTS, base: bound, longest: bound };
+    let client = client(net, Nobody, retry);
+    let mut changes = client.status_changes();
+    let call = client.call("Example.add").unary::<i64>();
+    let mut pauses = Vec::new();
+    while pauses.len() < ATTEMPTS as usize {
+        if let Status::Waiting(pause) = next(&mut changes).await {
+            pauses.push(pause);
+        }
+    }
+    assert!(matches!(soon("the end", call).await, Err(StreamError::Lost(_))));
+    // In each quarter of the bound there are some; without jitter, in one alone.
+    let quarters: Vec<_> = (0..4)
+        .map(|n| bound * n / 4..bound * (n + 1) / 4)
+        .map(|quarter| pauses.iter().copied().filter(|pause| quarter.contains(pause)).count())
+        .collect();
+    assert!(quarters.iter().all(|&count| count > 0), "{quarters:?} {pauses:?}");
+    assert_eq!(quarters.iter().sum::<usize>(), pauses.len(), "{pauses:?}");
 }
 
 /// E13
