@@ -60,15 +60,6 @@ impl OutHalf {
         }
     }
 
-    /// A fault's payload that is too large is left away (R-ERROR-2). Whether that was so.
-    pub(crate) fn trim_fault(&mut self, limit: usize) -> bool {
-        let large = matches!(&self.fault, Some(Fault::App(payload)) if payload.len() > limit);
-        if large {
-            self.fault = Some(Fault::Failed);
-        }
-        large
-    }
-
     /// Whether its end may go on the wire.
     pub(crate) fn end_is_due(&self) -> bool {
         self.state == SenderState::Finishing && self.outbox.is_empty() && self.needs().is_none()

@@ -370,13 +370,6 @@ impl Connection {
         self.peer_or_floor().chunk.min(self.config.limits.chunk) as usize
     }
 
-    /// The largest payload of an `Error` frame to the peer; this endpoint's own limit while the
-    /// peer's is not known.
-    fn fault_limit(&self) -> usize {
-        let own = self.config.limits.chunk;
-        self.peer.map_or(own, |peer| own.min(peer.chunk).min(peer.message)) as usize
-    }
-
     /// A request that turned out to be larger than the peer takes, once its `Hello` had come.
     fn refuse_here(&mut self, id: CallId, size: usize, limit: u32) {
         let detail = format!("a request of {size} bytes, where the callee takes {limit}");
@@ -548,7 +541,6 @@ impl Connection {
     fn begin_all(&mut self) {
         let role = self.role;
         let chunk = self.chunk();
-        let fault_limit = self.fault_limit();
         while let Some(&waiter) = self.waiters.front() {
             match waiter {
                 Waiter::Open(id) => {
@@ -584,12 +576,6 @@ impl Connection {
                         self.waiters.pop_front();
                         continue;
                     };
-                    if half.waiting.is_none() && half.trim_fault(fault_limit) {
-                        self.waiters.pop_front();
-                        half.in_waiters = false;
-                        self.ready(id);
-                        continue;
-                    }
                     let early = self.peer.is_none() && price > Announced::FLOOR.message;
                     if early || !self.send_credit.covers(price) {
                         return; // R-HELLO-6, R-CREDIT-3

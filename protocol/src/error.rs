@@ -157,6 +157,9 @@ pub enum CloseReason {
     /// The peer was silent for too long (R-ALIVE-3).
     #[error("the peer was silent for too long")]
     Timeout,
+    /// A message in chunks was not whole in time (R-MSG-7).
+    #[error("a message took too long to come whole")]
+    MessageTimeout,
     /// The peer gave this endpoint up for being silent or late.
     #[error("the peer gave up waiting: {0}")]
     PeerTimeout(Box<str>),
@@ -232,7 +235,7 @@ impl RejectCode {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fault {
-    /// An error of the application's own, encoded. At most one chunk.
+    /// An error of the application's own, encoded. At most 4 KiB (R-ERROR-2).
     App(Bytes),
     /// Something failed, and no detail is told. Also any code that is not known here.
     Failed,

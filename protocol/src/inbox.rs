@@ -5,8 +5,8 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-use crate::Violation;
 use crate::wire::{RawFrames, cost};
+use crate::{Time, Violation};
 
 /// A run that has grown to this many bytes is followed by another.
 const FULL_RUN: usize = 16 * 1024;
@@ -24,6 +24,7 @@ const KEPT_PIECES: usize = 8;
 struct Partial {
     assembled: Vec<u8>,
     total: usize,
+    since: Time,
 }
 
 #[derive(Debug)]
@@ -52,6 +53,11 @@ impl Inbox {
 
     pub(crate) fn has_partial(&self) -> bool {
         self.partial.is_some()
+    }
+
+    /// When the message began that is not whole yet.
+    pub(crate) fn partial_since(&self) -> Option<Time> {
+        self.partial.as_ref().map(|partial| partial.since)
     }
 
     pub(crate) fn cost(&self) -> u64 {
@@ -85,13 +91,13 @@ impl Inbox {
     }
 
     /// R-MSG-3.
-    pub(crate) fn begin(&mut self, total: u32, chunk: &[u8]) -> Result<(), Violation> {
+    pub(crate) fn begin(&mut self, total: u32, chunk: &[u8], since: Time) -> Result<(), Violation> {
         let total_len = total as usize;
         if self.partial.is_some() || chunk.is_empty() || chunk.len() >= total_len {
             return Err(Violation::ChunkOrder);
         }
         self.cost += u64::from(cost(total_len));
-        self.partial = Some(Partial { assembled: chunk.to_vec(), total: total_len });
+        self.partial = Some(Partial { assembled: chunk.to_vec(), total: total_len, since });
         Ok(())
     }
 

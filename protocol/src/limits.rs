@@ -1,5 +1,7 @@
 use core::time::Duration;
 
+use crate::Role;
+
 /// What a connection may cost this endpoint. The defaults are safe on the open internet.
 ///
 /// The first seven are announced in `Hello`, so that the peer keeps to them; what is beyond is a
@@ -59,6 +61,9 @@ pub struct Limits {
     /// How long a socket may take no bytes at all before the connection is given up. 20 s. Kept by
     /// the driver, which alone sees the socket.
     pub stall: Duration,
+    /// How long a message in chunks may take to come, from its first to its last. 5 min: one that
+    /// dribbles in does not hold its room for ever (R-MSG-7).
+    pub assembly: Duration,
     /// How long a client keeps a connection without calls. 5 s.
     pub linger: Duration,
 }
@@ -81,6 +86,7 @@ impl Default for Limits {
             ping: Duration::from_secs(15),
             dead: Duration::from_secs(20),
             stall: Duration::from_secs(20),
+            assembly: Duration::from_secs(5 * 60),
             linger: Duration::from_secs(5),
         }
     }
@@ -138,20 +144,33 @@ impl Limits {
     /// whatever the peer does and whatever the application sends; handles of the application's own
     /// (a run taken, a message taken) are not in it.
     ///
-    /// What is counted: the unread messages (the connection's window, twice for buffers that grow
-    /// by doubling, and once more for the short messages' headers, which the minimum charge pays
-    /// for), the outgoing buffers (the bound and one message, twice), packets on their way, and for
-    /// each call a record, one request and its halves. A half may have one small message beyond the
-    /// outgoing bound, and a fault, which stays with its half until the call is released: with many
-    /// calls and parameters these faults are the largest part.
-    pub fn worst_case_bytes(&self) -> usize {
+    /// What is counted: what came and is unread, requests included (the connection's window, twice
+    /// for buffers that grow by doubling, and once more for the short messages' headers, which the
+    /// minimum charge pays for), the outgoing buffers (the bound and one message, twice), packets on
+    /// their way, and for each call a record and its halves. A half may end with an error, which
+    /// stays until the call is released; one that sends may have a small message beyond the outgoing
+    /// bound; a client's call has its request.
+    ///
+    /// ```
+    /// use wirestream_protocol::{Limits, Role};
+    ///
+    /// let limits = Limits::default();
+    /// assert!(limits.worst_case_bytes(Role::Server) < 16 << 20);
+    /// assert!(limits.worst_case_bytes(Role::Client) < 28 << 20);
+    /// ```
+    pub fn worst_case_bytes(&self, role: Role) -> usize {
         let size = |n: u32| n as usize;
         let inbound = 3 * size(self.connection_window);
         let outbound = 2 * (size(self.outbound) + size(self.message));
         let packets = 2 * crate::wire::MAX_PACKET;
-        let halves = 1 + usize::from(self.parameters);
-        let half = HALF_BYTES + crate::outbox::QUANTUM + size(self.chunk);
-        let call = CALL_BYTES + size(self.request) + halves * half;
+        let parameters = usize::from(self.parameters);
+        let (sending, receiving, request) = match role {
+            Role::Client => (parameters, 1, size(self.request)),
+            Role::Server => (1, parameters, 0),
+        };
+        let half = HALF_BYTES + crate::wire::MAX_FAULT;
+        let small = sending * crate::outbox::QUANTUM;
+        let call = CALL_BYTES + request + (sending + receiving) * half + small;
         inbound + outbound + packets + size(self.calls) * call + CONNECTION_BYTES
     }
 

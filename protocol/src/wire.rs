@@ -40,6 +40,8 @@ pub const MINIMUM_CHARGE: u32 = 64;
 pub const MAX_TEXT: usize = 255;
 /// The longest token, in bytes (R-HELLO-7).
 pub const MAX_TOKEN: usize = 4 * 1024;
+/// The longest payload of an error, in bytes (R-ERROR-2).
+pub const MAX_FAULT: usize = 4 * 1024;
 /// Most metadata entries of a request (R-OPEN-9).
 pub(crate) const MAX_METADATA: usize = 64;
 /// The largest number in any field: what JavaScript counts exactly (R-VARINT-2).

@@ -4,7 +4,9 @@ mod support;
 
 use bytes::Bytes;
 use wirestream_protocol::state::CallState;
-use wirestream_protocol::wire::{AwayCode, FaultCode, Frame, MAX_PACKET, MINIMUM_CHARGE};
+use wirestream_protocol::wire::{
+    AwayCode, FaultCode, Frame, MAX_FAULT, MAX_PACKET, MINIMUM_CHARGE,
+};
 use wirestream_protocol::{
     AnswerError, CloseReason, End, Event, Fault, Inbound, Limits, OpenError, Outbound, Outcome,
     Received, RejectCode, Rejection, Request, Role, SendError, Time, Token, Violation,
@@ -407,9 +409,9 @@ fn the_end_of_a_parameter_ends_that_half_alone() {
     assert_eq!(pair.client.recv(reply), received(b"y"));
 }
 
-/// R-ERROR-2: at the limit and one past it.
+/// R-ERROR-2: at the limit and one past it, before the peer's `Hello` and behind it.
 #[test]
-fn an_error_too_large_for_the_peer_goes_without_its_payload() {
+fn an_error_that_is_too_large_goes_without_its_payload() {
     for (size, whole) in [(4_096, true), (4_097, false)] {
         let mut pair = Pair::new(floor_limits(), Limits::default());
         pair.drive();
@@ -419,8 +421,21 @@ fn an_error_too_large_for_the_peer_goes_without_its_payload() {
         pair.server.finish(answer, Err(fault.clone())).expect("it is not ended");
         pair.drive();
         let reply = pair.client.inbound(here, 0);
-        let expected = if whole { fault } else { Fault::Failed };
-        assert_eq!(pair.client.recv(reply), Some(Received::End(End::Fault(expected))));
+        let expected = if whole { fault.clone() } else { Fault::Failed };
+        let end = Some(Received::End(End::Fault(expected)));
+        assert_eq!(pair.client.recv(reply), end);
+
+        let mut pair = Pair::new(Limits::default(), floor_limits());
+        let id = pair.client.open(&request(1)).expect("a first call");
+        let out = pair.client.outbound(id, 1);
+        pair.client.finish(out, Err(fault)).expect("it is not ended");
+        pair.drive();
+        let events = pair.server.events();
+        let [Event::Incoming(there), ..] = events[..] else { panic!("{events:?}") };
+        accept(&mut pair.server, there);
+        let asked = pair.server.inbound(there, 1);
+        assert_eq!(pair.server.recv(asked), end);
+        assert_eq!(pair.server.recv(asked), end, "it stays");
     }
 }
 
@@ -436,7 +451,7 @@ fn the_largest_frames_fit_their_packets() {
         let (answer, reply) = (pair.server.outbound(there, 0), pair.client.inbound(here, 0));
         pair.server.send(answer, vec![1; 4_000].as_slice()).expect("there is credit");
         pair.server.send(answer, vec![2; size].as_slice()).expect("there is credit");
-        let fault = Fault::App(vec![3; 65_536].into());
+        let fault = Fault::App(vec![3; MAX_FAULT].into());
         pair.server.finish(answer, Err(fault.clone())).expect("it is not ended");
         while let Some(packet) = pair.server.poll_transmit(Time::ZERO) {
             assert!(packet.len() <= MAX_PACKET, "{} bytes", packet.len());

@@ -171,6 +171,44 @@ fn any_packet_is_a_sign_of_life() {
     }
 }
 
+/// R-MSG-7: each message has its time, whatever else comes; and nobody waits for one that is whole.
+#[test]
+fn a_message_that_dribbles_in_is_given_up() {
+    let begin = |half| Frame::Begin { call: 1, half, total: 9_000, payload: b"a" };
+    let more = |half, payload| Frame::More { call: 1, half, payload };
+    let minutes = |n: u64| at(60 * n);
+    let live = || {
+        let (mut server, id) = server(Limits { dead: 10 * 60 * SECOND, ..Limits::default() });
+        server.handle_message(packet(&[begin(1)]), minutes(0));
+        server.handle_message(packet(&[begin(2), more(2, b"b")]), minutes(2));
+        (server, id)
+    };
+    let (mut server, _) = live();
+    let last = at(299);
+    server.handle_message(packet(&[more(1, b"c"), more(2, b"c")]), last);
+    server.handle_timeout(last);
+    assert_eq!((server.closed(), server.poll_timeout()), (None, Some(minutes(5))));
+    server.handle_timeout(minutes(5));
+    assert_eq!(server.closed(), Some(&CloseReason::MessageTimeout));
+    let last = server.transmit(minutes(5));
+    assert!(matches!(parsed(&last)[..], [.., Frame::GoAway { code: AwayCode::Timeout, .. }]));
+
+    // The first one became whole in time: the second has its own.
+    let (mut server, id) = live();
+    server.handle_message(packet(&[more(1, &[0; 8_999])]), at(299));
+    server.handle_timeout(minutes(5));
+    assert_eq!(server.closed(), None);
+    server.handle_message(packet(&[Frame::Pong]), at(419));
+    assert_eq!(server.poll_timeout(), Some(minutes(7)));
+    // One that nobody wants any more has no time.
+    let half = server.inbound(id, 2);
+    server.stop(half);
+    server.handle_timeout(minutes(7));
+    assert_eq!(server.closed(), None);
+    server.handle_message(packet(&[Frame::Pong]), minutes(20));
+    assert_eq!(server.poll_timeout(), Some(at(20 * 60 + 15)));
+}
+
 /// R-ALIVE-4: a stalled or unread call delays no ping.
 #[test]
 fn pings_are_answered_whatever_the_application_does() {

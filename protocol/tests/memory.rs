@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use peak_alloc::PeakAlloc;
-use wirestream_protocol::wire::{FaultCode, Frame, Hello, Open, cost};
+use wirestream_protocol::wire::{FaultCode, Frame, Hello, MAX_FAULT, Open, cost};
 use wirestream_protocol::{
     Announced, CallId, Config, Connection, Event, Fault, Inbound, Limits, Outbound, Received,
     RejectCode, Request, Role, SendError, Time,
@@ -141,7 +141,7 @@ impl Measured {
     /// The peak is within the published bound; with all calls released and all packets sent, next
     /// to nothing is left.
     fn check(mut self, what: &str, calls: &[CallId]) {
-        let bound = self.connection.limits().worst_case_bytes();
+        let bound = self.connection.limits().worst_case_bytes(self.connection.role());
         let peak = self.peak();
         assert!(peak <= bound + OWN, "{what}: {peak} bytes, where at most {bound} may be");
         for &id in calls {
@@ -381,20 +381,27 @@ fn a_run_that_is_nearly_read_is_nearly_freed() {
     measured.check("runs nearly read", &calls);
 }
 
-/// R-ERROR-2: a fault's payload stays with its half, whether it was read or not.
+/// R-ERROR-2, R-ERROR-3: a fault's payload stays with its half, whether it was read or not.
 fn faults_stay_within_the_bound() {
     for (name, limits) in some_limits() {
-        let body = vec![1; limits.chunk as usize];
-        let mut measured = Measured::new(Role::Server, &limits);
-        let calls = measured.open_all();
-        for half in halves(&mut measured, &calls) {
-            let (call, number) = wire(half);
-            let payload = &body;
-            measured.feed(&[Frame::Error { call, half: number, code: FaultCode::App, payload }]);
-            assert!(matches!(measured.connection.recv(half), Some(Received::End(_))));
-            measured.transmit();
+        for told in [true, false] {
+            let body = vec![1; MAX_FAULT];
+            let mut measured = Measured::new(Role::Server, &limits);
+            let calls = measured.open_all();
+            for half in halves(&mut measured, &calls) {
+                if measured.room() < MAX_FAULT as u64 {
+                    break;
+                }
+                let ((call, number), payload) = (wire(half), &body);
+                let code = FaultCode::App;
+                measured.feed(&[Frame::Error { call, half: number, code, payload }]);
+                if told {
+                    assert!(matches!(measured.connection.recv(half), Some(Received::End(_))));
+                }
+                measured.transmit();
+            }
+            measured.check(&format!("{name}, faults, told: {told}"), &calls);
         }
-        measured.check(&format!("{name}, faults"), &calls);
     }
 }
 
@@ -642,13 +649,12 @@ fn open_here(measured: &mut Measured, arguments: usize) -> (Vec<CallId>, Vec<Out
 
 /// Messages of these sizes on every half, as many as are taken, then the largest fault.
 fn send_all(measured: &mut Measured, halves: Vec<Outbound>, sizes: &[usize]) {
-    let chunk = measured.connection.limits().chunk as usize;
     for half in halves {
         for &size in sizes.iter().chain(&[4_096, 0]) {
             while let Ok(()) = measured.connection.send(half, Bytes::from(vec![1; size])) {}
         }
         assert_eq!(measured.connection.send(half, b""), Err(SendError::Blocked));
-        let fault = Fault::App(vec![1; chunk].into());
+        let fault = Fault::App(vec![1; MAX_FAULT].into());
         measured.connection.finish(half, Err(fault)).expect("it is not ended");
     }
 }

@@ -39,7 +39,7 @@ fn frames_mean_what_the_vectors_say() {
 #[test]
 fn bad_frames_break_the_rule_that_the_vectors_name() {
     let cases: Vec<BadFrameCase> = read(BAD_FRAMES);
-    assert_eq!(cases.len(), 76);
+    assert_eq!(cases.len(), 77);
     for case in cases {
         let packet = hex(&case.hex);
         let violation = frames(&packet).find_map(Result::err);
@@ -52,7 +52,7 @@ fn bad_frames_break_the_rule_that_the_vectors_name() {
 #[test]
 fn connections_go_as_the_vectors_say() {
     let cases: Vec<ConnectionCase> = read(CONNECTIONS);
-    assert_eq!(cases.len(), 203);
+    assert_eq!(cases.len(), 204);
     for case in cases {
         assert!(!case.rules.is_empty(), "{}", case.name);
         let mut run = Run::new(&case);
@@ -648,6 +648,7 @@ fn close_reason(reason: &CloseReason) -> EndCase {
         CloseReason::VersionRefused(_) => ("version-refused", None),
         CloseReason::HandshakeTimeout => ("handshake-timeout", None),
         CloseReason::Timeout => ("timeout", None),
+        CloseReason::MessageTimeout => ("message-timeout", None),
         CloseReason::PeerTimeout(_) => ("peer-timeout", None),
         CloseReason::Stalled => ("stalled", None),
         CloseReason::Eof => ("eof", None),

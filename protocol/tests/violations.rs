@@ -5,7 +5,7 @@ mod support;
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use wirestream_protocol::wire::{AwayCode, FaultCode, Frame, Hello, MAX_PACKET};
+use wirestream_protocol::wire::{AwayCode, FaultCode, Frame, Hello, MAX_FAULT, MAX_PACKET};
 use wirestream_protocol::{
     Announced, AnswerError, CloseReason, End, Event, Limits, OpenError, Received, RejectCode, Role,
     Time, Violation,
@@ -309,7 +309,7 @@ fn nothing_comes_after_the_end_of_a_half() {
     }
 }
 
-/// R-MSG-1, R-MSG-2, R-ERROR-2: on late frames too.
+/// R-MSG-1, R-MSG-2: on late frames too.
 #[test]
 fn a_payload_and_a_message_have_largest_sizes() {
     let limits = Limits { chunk: 5_000, message: 9_000, ..Limits::default() };
@@ -321,23 +321,51 @@ fn a_payload_and_a_message_have_largest_sizes() {
         server
     };
     let (within, beyond) = (vec![1; 5_000], vec![1; 5_001]);
-    let error = |payload| Frame::Error { call: 1, half: 1, code: FaultCode::App, payload };
     let begin = |total, payload| Frame::Begin { call: 1, half: 1, total, payload };
     let large = Violation::ChunkTooLarge;
     check_frames(live, &[message(1, 1, &within)], &[message(1, 1, &beyond)], large);
     check_frames(late, &[message(1, 1, &within)], &[message(1, 1, &beyond)], large);
-    check_frames(live, &[error(&within)], &[error(&beyond)], large);
-    check_frames(late, &[error(&within)], &[error(&beyond)], large);
     check_frames(live, &[begin(9_000, &within)], &[begin(9_000, &beyond)], large);
+    let more = |payload| Frame::More { call: 1, half: 1, payload };
+    check_frames(late, &[more(&within)], &[more(&beyond)], large);
     let total = Violation::MessageTooLarge;
     check_frames(live, &[begin(9_000, &within)], &[begin(9_001, &within)], total);
     check_frames(late, &[begin(9_000, &within)], &[begin(9_001, &within)], total);
+    for (payload, violation) in [(&within, None), (&beyond, Some(CloseReason::Violation(large)))] {
+        for frame in [message(1, 1, payload), begin(9_000, payload), more(payload)] {
+            let (mut server, id) = server(limits.clone());
+            let half = server.inbound(id, 1);
+            server.stop(half);
+            feed(&mut server, &[frame]);
+            assert_eq!(server.closed(), violation.as_ref(), "on a half that was stopped");
+        }
+    }
     // Where the chunk is the larger of the two, one frame still holds no more than a message.
     let small = Limits { message: 4_096, ..Limits::default() };
     let live = || server(small.clone()).0;
     let (within, beyond) = (vec![1; 4_096], vec![1; 4_097]);
     check_frames(live, &[message(1, 1, &within)], &[message(1, 1, &beyond)], large);
-    check_frames(live, &[error(&within)], &[error(&beyond)], large);
+}
+
+/// R-ERROR-2: whatever the limits are, on late frames too.
+#[test]
+fn an_error_has_a_largest_size() {
+    let (within, beyond) = (vec![1; MAX_FAULT], vec![1; MAX_FAULT + 1]);
+    let error = |payload| Frame::Error { call: 1, half: 1, code: FaultCode::App, payload };
+    let small = Limits { chunk: 4_096, message: 4_096, ..Limits::default() };
+    let large = Limits { chunk: 65_536, ..Limits::default() };
+    for limits in [small, large] {
+        let live = || server(limits.clone()).0;
+        let late = || {
+            let (mut server, id) = server(limits.clone());
+            feed(&mut server, &[Frame::Stop { call: 1, half: 0 }]);
+            server.release(id);
+            server
+        };
+        let malformed = Violation::FrameMalformed;
+        check_frames(live, &[error(&within)], &[error(&beyond)], malformed);
+        check_frames(late, &[error(&within)], &[error(&beyond)], malformed);
+    }
 }
 
 /// R-MSG-3.

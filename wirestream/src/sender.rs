@@ -45,8 +45,8 @@ impl<T, E> Sender<T, E> {
     }
 
     /// Ends the stream with an error: the receiver gets every message that was sent, then
-    /// `StreamError::App` with this error. One that does not encode, or is larger than a chunk
-    /// (16 KiB by default), arrives as `StreamError::Failed`.
+    /// `StreamError::App` with this error. One that does not encode, or is larger than 4 KiB, arrives
+    /// as `StreamError::Failed`.
     pub fn fail(mut self, error: E)
     where
         E: Serialize,

@@ -9,7 +9,7 @@ use crate::outbox::QUANTUM;
 use crate::state::{
     CallEvent, CallState, ReceiverEvent, ReceiverState, SenderEvent, SenderState, Step,
 };
-use crate::wire::{self, Frame, MAX_TEXT, MAX_TOKEN, cost};
+use crate::wire::{self, Frame, MAX_FAULT, MAX_TEXT, MAX_TOKEN, cost};
 use crate::{
     AnswerError, CallId, End, Fault, Inbound, LimitsError, OpenError, Outbound, Outcome, Payload,
     RejectCode, Rejection, Request, Run, SendError, Token,
@@ -212,14 +212,13 @@ impl Connection {
 
     /// Ends a half: in order, or with a fault. The end follows every message that was taken.
     ///
-    /// A fault whose payload is larger than a chunk goes as [`Fault::Failed`]. Ending the reply
-    /// ends the call, once the end is on the wire.
+    /// A fault whose payload is larger than 4 KiB goes as [`Fault::Failed`]. Ending the reply ends
+    /// the call, once the end is on the wire.
     ///
     /// # Errors
     /// [`SendError::Finished`] if it was ended before; nothing has changed then. Ending a half
     /// that is stopped or over is harmless.
     pub fn finish(&mut self, id: Outbound, end: Result<(), Fault>) -> Result<(), SendError> {
-        let limit = self.fault_limit();
         let Some(call) = self.calls.get_mut(id.call) else { return Ok(()) };
         let Some(half) = call.out_half(self.role, id.half) else { return Ok(()) };
         match half.state.step(SenderEvent::Finish) {
@@ -227,8 +226,10 @@ impl Connection {
             Step::Late => return Ok(()),
             Step::To(state) => half.state = state,
         }
-        half.fault = end.err();
-        half.trim_fault(limit);
+        half.fault = end.err().map(|fault| match fault {
+            Fault::App(payload) if payload.len() > MAX_FAULT => Fault::Failed, // R-ERROR-2
+            Fault::App(_) | Fault::Failed | Fault::Cancelled | Fault::Revoked => fault,
+        });
         if half.needs().is_some() && !half.in_waiters {
             half.in_waiters = true;
             self.waiters.push_back(Waiter::Half(id)); // R-ERROR-3

@@ -10,9 +10,13 @@ pub(super) struct Deadlines {
     hello: Option<Time>,
     life: Life,
     drain: Option<Time>,
+    /// When to look for messages that do not become whole; none of those that have begun is due
+    /// before.
+    whole: Option<Time>,
     linger: Linger,
     ping: Duration,
     dead: Duration,
+    assembly: Duration,
     keep: Duration,
 }
 
@@ -39,12 +43,14 @@ impl Deadlines {
             hello: Some(now + limits.handshake),
             life: Life::Heard(now),
             drain: None,
+            whole: None,
             linger: match role {
                 Role::Client => Linger::Since(now),
                 Role::Server => Linger::Busy,
             },
             ping: limits.ping,
             dead: limits.dead,
+            assembly: limits.assembly,
             keep: limits.linger,
         }
     }
@@ -60,6 +66,10 @@ impl Deadlines {
 
     pub(super) fn drain(&mut self, deadline: Time) {
         self.drain = Some(self.drain.map_or(deadline, |earlier| earlier.min(deadline)));
+    }
+
+    pub(super) fn message_began(&mut self, now: Time) {
+        self.whole.get_or_insert(now + self.assembly);
     }
 
     pub(super) fn idle(&mut self) {
@@ -91,7 +101,7 @@ impl Connection {
             Linger::Since(since) => Some(since + self.deadlines.keep),
         };
         let life = self.deadlines.life_deadline();
-        [self.deadlines.hello, self.deadlines.drain, linger]
+        [self.deadlines.hello, self.deadlines.drain, self.deadlines.whole, linger]
             .into_iter()
             .flatten()
             .chain([life])
@@ -117,6 +127,16 @@ impl Connection {
                 true => self.end(CloseReason::Drained, Some((AwayCode::Done, "".into()))),
                 false => self.end(CloseReason::DrainExpired, Some((AwayCode::Expired, "".into()))),
             };
+        }
+        if passed(self.deadlines.whole) {
+            let halves = self.calls.iter().flat_map(|call| &call.incoming);
+            let oldest = halves.filter_map(|half| half.inbox.partial_since()).min();
+            self.deadlines.whole = oldest.map(|since| since + self.deadlines.assembly);
+            if passed(self.deadlines.whole) {
+                // R-MSG-7
+                let farewell = (AwayCode::Timeout, "a message took too long".into());
+                return self.end(CloseReason::MessageTimeout, Some(farewell));
+            }
         }
         match self.deadlines.linger {
             Linger::Busy => {}

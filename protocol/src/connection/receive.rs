@@ -320,6 +320,7 @@ impl Connection {
             return Err(Violation::ChunkOrder); // R-MSG-3
         }
         let price = cost(total as usize);
+        let now = self.now;
         let Some((id, half, credit)) = self.receiving(call, number)? else {
             return self.drop_late(price);
         };
@@ -328,9 +329,10 @@ impl Connection {
             Step::Late => self.drop_late(price),       // R-HALF-4
             Step::To(_) => {
                 check_credit(half, credit.available(), price)?;
-                half.inbox.begin(total, chunk)?;
+                half.inbox.begin(total, chunk, now)?;
                 half.credit.charge(price);
                 credit.charge(price);
+                self.deadlines.message_began(now);
                 self.grow(id);
                 Ok(())
             }
@@ -367,8 +369,6 @@ impl Connection {
             FaultCode::Cancelled => Fault::Cancelled,
             FaultCode::Revoked => Fault::Revoked,
             FaultCode::App => {
-                let limits = &self.config.limits;
-                check_size(payload.len(), limits.chunk.min(limits.message) as usize)?;
                 let price = cost(payload.len());
                 self.charge_connection(price)?; // R-ERROR-3
                 // Copied: an end stays with its half for long, and must not pin its packet.

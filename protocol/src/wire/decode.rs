@@ -1,8 +1,8 @@
 use alloc::vec::Vec;
 
 use super::{
-    AwayCode, FaultCode, Frame, Hello, MAJOR, MAX_METADATA, MAX_NUMBER, MAX_TEXT, MAX_TOKEN, Open,
-    kind,
+    AwayCode, FaultCode, Frame, Hello, MAJOR, MAX_FAULT, MAX_METADATA, MAX_NUMBER, MAX_TEXT,
+    MAX_TOKEN, Open, kind,
 };
 use crate::limits::Announced;
 use crate::{RejectCode, Rejection, Token, Violation};
@@ -180,9 +180,13 @@ impl<'a> RawFrame<'a> {
                 let mut reader = Reader(rest);
                 let code = FaultCode::from_number(reader.varint()?);
                 let payload = reader.0;
-                if code != FaultCode::App {
-                    reader.end()?; // R-ERROR-2
-                }
+                match code {
+                    FaultCode::App if payload.len() <= MAX_FAULT => {}
+                    FaultCode::App => return Err(Violation::FrameMalformed),
+                    FaultCode::Failed | FaultCode::Cancelled | FaultCode::Revoked => {
+                        reader.end()?;
+                    }
+                } // R-ERROR-2
                 return Ok(Frame::Error { call, half, code, payload });
             }
             kind::STOP => Frame::Stop { call: reader.u32()?, half: reader.u8()? },

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use wirestream_protocol::wire::Frame;
+use wirestream_protocol::wire::{Frame, MAX_FAULT};
 use wirestream_protocol::{
     CallId, End, Event, Fault, Inbound, Limits, OpenError, Outbound, Outcome, Received, RejectCode,
     Role, Run, SendError, Taken, Violation,
@@ -327,8 +327,6 @@ impl World {
     fn ended(&mut self, role: Role, id: Inbound, end: End) {
         let closed = self.pair.end(role).closed().cloned();
         let over = self.pair.end(role).is_over(id.call());
-        let chunk = self.pair.client.limits().chunk.min(self.pair.server.limits().chunk);
-        let fault_limit = chunk.min(self.pair.end(role).limits().message) as usize;
         let log = self.log(id.call(), id.index());
         if let Some(before) = &log.end {
             assert_eq!(before, &end, "the end of {id} changed");
@@ -348,7 +346,7 @@ impl World {
             }
             End::Fault(fault) => {
                 let sent = match log.finished.clone().and_then(Result::err) {
-                    Some(Fault::App(payload)) if payload.len() > fault_limit => Some(Fault::Failed),
+                    Some(Fault::App(payload)) if payload.len() > MAX_FAULT => Some(Fault::Failed),
                     sent => sent,
                 };
                 assert_eq!(sent, Some(fault)); // R-ERROR-2
