@@ -79,7 +79,7 @@ pub(crate) struct Connect {
     /// --token-file, or WIRESTREAM_TOKEN in the environment, keep it private
     #[arg(long, short, conflicts_with = "token_file")]
     pub(crate) token: Option<String>,
-    /// A file that holds the token
+    /// A file that holds the token; white space around it does not count
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
     /// A header of the WebSocket's handshake, such as 'Origin: https://example.com'

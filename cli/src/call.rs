@@ -7,7 +7,7 @@ mod plan;
 use std::pin::pin;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use wirestream_tokio::{Receiver, StreamError};
 
 use crate::args::Call;
@@ -84,10 +84,18 @@ async fn show(
     output: &mut Output,
 ) -> Result<(), Failure> {
     let end = loop {
-        match reply.next().await {
+        let ready = reply.next().now_or_never();
+        let item = match ready {
+            Some(item) => item,
+            None => {
+                output.flush().await?;
+                reply.next().await
+            }
+        };
+        match item {
             None => break Ok(()),
             Some(Ok(Raw(message))) => match of.decode(&message) {
-                Ok(line) => output.write(line).await?,
+                Ok(line) => output.write(&line).await?,
                 Err(error) => {
                     let words = format!(
                         "a message of the reply does not decode (--out says its type): {error}"

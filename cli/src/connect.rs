@@ -1,5 +1,6 @@
 //! A client by the options of the command line.
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -33,16 +34,16 @@ pub(crate) fn client(url: &str, options: &Connect, linger: Duration) -> Result<C
 }
 
 fn token(options: &Connect) -> Result<Option<Token>, Failure> {
-    let text = match (&options.token, &options.token_file) {
-        (Some(token), _) => Some(token.clone()),
+    let bytes = match (&options.token, &options.token_file) {
+        (Some(token), _) => Some(token.clone().into_bytes()),
         (None, Some(file)) => {
-            let text = std::fs::read_to_string(file);
             let unreadable = |error| format!("cannot read {}: {error}", file.display());
-            Some(text.map_err(|error| Failure::Local(unreadable(error)))?.trim().to_string())
+            let bytes = std::fs::read(file);
+            Some(bytes.map_err(|error| Failure::Local(unreadable(error)))?.trim_ascii().to_vec())
         }
-        (None, None) => std::env::var(VARIABLE).ok(),
+        (None, None) => std::env::var_os(VARIABLE).map(OsString::into_encoded_bytes),
     };
-    Ok(text.filter(|text| !text.is_empty()).map(Token::new))
+    Ok(bytes.filter(|bytes| !bytes.is_empty()).map(Token::new))
 }
 
 /// Lets a connection whose calls are over end in order, if it is quick.

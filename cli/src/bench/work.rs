@@ -101,21 +101,31 @@ where
         let began = Instant::now();
         let counted_from = began + self.duration / WARM_UP;
         let sending = async {
+            let mut sent = 0;
             while began.elapsed() < self.duration && input.send(self.message.clone()).await.is_ok()
             {
+                sent += 1;
             }
             input.finish();
+            Ok(sent)
         };
         let receiving = async {
-            let (mut messages, mut last) = (0, counted_from);
+            let (mut received, mut messages, mut last) = (0, 0, counted_from);
             while let Some(echo) = reply.next().await {
                 self.expect_echo(Some(echo))?;
+                received += 1;
                 last = Instant::now();
                 messages += u64::from(last > counted_from);
             }
-            Ok(Streamed { messages, time: last.saturating_duration_since(counted_from) })
+            let time = last.saturating_duration_since(counted_from);
+            Ok((received, Streamed { messages, time }))
         };
-        future::join(sending, receiving).await.1
+        let (sent, (received, streamed)): (u64, (u64, _)) =
+            future::try_join(sending, receiving).await?;
+        match received == sent {
+            true => Ok(streamed),
+            false => Err(no_echo(&format!("{sent} messages were sent, {received} came back"))),
+        }
     }
 
     fn open(&self, messages: Parameter<T>) -> Receiver<T, Raw> {

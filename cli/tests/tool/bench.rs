@@ -58,6 +58,7 @@ fn what_does_not_echo_is_told_and_not_measured() {
     method("Demo.nowhere").failed(10, "not found");
     method("Demo.add").failed(11, "invalid arguments");
     method("Demo.first").failed(8, "does not echo");
+    method("Demo.twice").failed(8, "more came back than was sent");
     bench("ws://127.0.0.1:1", &[]).failed(3, "cannot reach");
     bench(&demo.url, &["--message", "{"]).failed(2, "--message: this is not JSON");
     assert_eq!(run(["bench"]).code, Some(2));

@@ -1,7 +1,14 @@
 //! A server that means ill.
 
+use std::fs::File;
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
 use crate::server::Demo;
-use crate::tool::{Running, run, tool};
+use crate::tool::{Running, run, tool, until};
 
 /// What a terminal would obey.
 fn has_commands(text: &str) -> bool {
@@ -23,25 +30,62 @@ fn large_messages_do_nothing_to_the_terminal() {
     assert!(!has_commands(&done.out));
 }
 
+/// The tool behind a pipe of which nobody reads more than the first bytes.
+struct Stuck {
+    tool: Running,
+    pipe: PathBuf,
+    _reader: File,
+}
+
+impl Stuck {
+    fn start(name: &str, arguments: &[&str], first: &str) -> Self {
+        let pipe = std::env::temp_dir().join(format!("wirestream-{name}-{}", std::process::id()));
+        let made = Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs");
+        assert!(made.success());
+        let call = tool(arguments);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", r#"exec "$@" > "$PIPE""#, "sh"]).arg(call.get_program());
+        shell.args(call.get_args()).env("PIPE", &pipe).env_remove("WIRESTREAM_TOKEN");
+        let tool = Running::start(&mut shell);
+        let mut reader = File::open(&pipe).expect("the pipe opens with its writer");
+        let mut begun = vec![0; first.len()];
+        reader.read_exact(&mut begun).expect("the first bytes");
+        assert_eq!(begun, first.as_bytes());
+        Self { tool, pipe, _reader: reader }
+    }
+
+    fn interrupt(self) {
+        self.tool.interrupt();
+        assert_eq!(self.tool.wait().code, Some(130));
+        std::fs::remove_file(self.pipe).expect("the pipe");
+    }
+}
+
 #[test]
 fn an_endless_reply_that_nobody_reads_can_be_interrupted() {
     let demo = Demo::start();
-    let mut call = tool(demo.call("Demo.count", &["--out", "u64"]));
-    // Behind a pipe that takes no more, for as long as the sleep lasts.
-    let mut stuck = std::process::Command::new("sh");
-    stuck.args(["-c", r#"exec "$@" > "$PIPE""#, "sh"]);
-    let pipe = std::env::temp_dir().join(format!("wirestream-pipe-{}", std::process::id()));
-    let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs");
-    assert!(made.success());
-    stuck.arg(call.get_program()).args(call.get_args()).env("PIPE", &pipe);
-    call.env_remove("WIRESTREAM_TOKEN");
-    let running = Running::start(&mut stuck);
-    let reader = std::fs::File::open(&pipe).expect("the pipe opens with its writer");
-    let mut first = [0; 4];
-    std::io::Read::read_exact(&mut &reader, &mut first).expect("the first lines");
-    running.interrupt();
-    assert_eq!(running.wait().code, Some(130));
-    assert_eq!(&first, b"0\n1\n");
-    drop(reader);
-    std::fs::remove_file(pipe).expect("the pipe");
+    Stuck::start("endless", &demo.call("Demo.count", &["--out", "u64"]), "0\n1\n").interrupt();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_endless_reply_of_large_messages_that_nobody_reads_takes_little_memory() {
+    let demo = Demo::start();
+    let stuck = Stuck::start("flood", &demo.call("Demo.flood", &[]), r#""\u0001"#);
+    // Until the sender has waited for a while.
+    let (mut sent, mut since) = (0, Instant::now());
+    until("an end of the flood", || {
+        let now = demo.flood.load(Ordering::SeqCst);
+        if now != sent {
+            (sent, since) = (now, Instant::now());
+        }
+        since.elapsed() > Duration::from_millis(300)
+    });
+    let status = std::fs::read_to_string(format!("/proc/{}/status", stuck.tool.id()));
+    let status = status.expect("it runs");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its peak");
+    let peak: usize = peak.trim().trim_end_matches(" kB").parse().expect("a number");
+    // The program itself takes 15 MB, each line 1.5 MB.
+    assert!(peak < 48 * 1024, "{peak} kB after {sent} messages");
+    stuck.interrupt();
 }

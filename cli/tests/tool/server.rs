@@ -26,6 +26,8 @@ pub(crate) struct Demo {
     pub(crate) url: String,
     /// How many calls of `Demo.hang` there are.
     pub(crate) hanging: Arc<AtomicUsize>,
+    /// How many messages `Demo.flood` has sent.
+    pub(crate) flood: Arc<AtomicUsize>,
     /// Dropped, it ends all at once, like a process.
     _runtime: Runtime,
 }
@@ -42,14 +44,16 @@ impl Demo {
     fn with(tls: Option<ServerTls>) -> Self {
         let scheme = if tls.is_some() { "wss" } else { "ws" };
         let hanging = Arc::<AtomicUsize>::default();
-        let server = Server::builder().authenticator(authenticate).endpoint(demo(&hanging));
+        let flood = Arc::<AtomicUsize>::default();
+        let endpoint = demo(&hanging, &flood);
+        let server = Server::builder().authenticator(authenticate).endpoint(endpoint);
         let server = server.build().expect("a sound server");
         let runtime = runtime();
         let listener = runtime.block_on(bind("127.0.0.1:0")).expect("a port");
         let url = format!("{scheme}://{}", listener.local_addr().expect("an address"));
         let config = ServeConfig { tls, ..ServeConfig::default() };
         runtime.spawn(serve_with(listener, server, config, std::future::pending()));
-        Self { url, hanging, _runtime: runtime }
+        Self { url, hanging, flood, _runtime: runtime }
     }
 
     /// The arguments that call a method of it.
@@ -83,8 +87,8 @@ pub(crate) fn mix_contract() -> Contract {
         .stream::<String, NoError>()
 }
 
-fn demo(hanging: &Arc<AtomicUsize>) -> Endpoint {
-    let hanging = Arc::clone(hanging);
+fn demo(hanging: &Arc<AtomicUsize>, flood: &Arc<AtomicUsize>) -> Endpoint {
+    let (hanging, flood) = (Arc::clone(hanging), Arc::clone(flood));
     Endpoint::new("Demo")
         .stream("echo", |_: Session, (): (), (messages,): (Receiver<Value>,)| echo(messages))
         .unary("add", async |_, (a, b): (i64, i64), ()| Ok::<_, NoError>(a + b))
@@ -118,6 +122,22 @@ fn demo(hanging: &Arc<AtomicUsize>) -> Endpoint {
                 .inspect(move |_| _ = &guard)
         })
         .stream("count", |_, (): (), ()| stream::iter(0_u64..).map(Ok::<_, NoError>))
+        .stream("flood", move |_, (): (), ()| {
+            let sent = Arc::clone(&flood);
+            stream::repeat_with(move || {
+                sent.fetch_add(1, Ordering::SeqCst);
+                Ok::<_, NoError>(Value::from("\u{1}".repeat(250_000)))
+            })
+        })
+        .stream("twice", |_, (): (), (messages,): (Receiver<Value>,)| {
+            // What comes in once comes back once, but what a stream ends with comes twice.
+            let mut last = None;
+            let messages = echo(messages).map(Some).chain(stream::iter([None]));
+            messages.filter_map(move |message| {
+                last = message.or(last.take());
+                std::future::ready(last.clone())
+            })
+        })
         .stream("whoami", |session: Session, (): (), ()| {
             let user = session.authentication().map(|caller| caller.user().to_owned());
             let notes: Vec<_> = session

@@ -101,9 +101,14 @@ impl Running {
         self.lines.recv_timeout(LONG).expect("another line")
     }
 
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ctrl-C.
     pub(crate) fn interrupt(&self) {
-        let sent = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        let sent = Command::new("kill").args(["-INT", &self.id().to_string()]).status();
         assert!(sent.expect("kill runs").success());
     }
 
