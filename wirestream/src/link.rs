@@ -57,18 +57,31 @@ struct CallWakers {
 pub(crate) struct Wakes {
     wakers: Vec<Waker>,
     sessions: Vec<Session>,
-    ended: Vec<(Span, Outcome)>,
-    closed: Option<CloseReason>,
+    ends: Vec<Ended>,
+}
+
+/// An end that is to be reported.
+#[derive(Debug)]
+enum Ended {
+    Call(Span, Outcome),
+    Connection(CloseReason),
 }
 
 impl Wakes {
     pub(crate) fn wake(&mut self, link: &Link) {
-        self.ended.drain(..).for_each(|(call, outcome)| report::call_ended(&call, &outcome));
-        if let Some(reason) = self.closed.take() {
-            report::connection_ended(&link.span, &reason);
+        if !self.ends.is_empty() {
+            self.report(link);
         }
         self.wakers.drain(..).for_each(Waker::wake);
         self.sessions.clear();
+    }
+
+    #[cold]
+    fn report(&mut self, link: &Link) {
+        self.ends.drain(..).for_each(|ended| match ended {
+            Ended::Call(span, outcome) => report::call_ended(&span, &outcome),
+            Ended::Connection(reason) => report::connection_ended(&link.span, &reason),
+        });
     }
 }
 
@@ -156,7 +169,7 @@ impl Core {
                 Event::Accepted(id) => self.wake_half(id, 0, wakes),
                 // Who waits on its halves is told of each of them.
                 Event::Ended(id, outcome) => self.end_call(id, outcome, wakes),
-                Event::Closed(reason) => wakes.closed = Some(reason),
+                Event::Closed(reason) => wakes.ends.push(Ended::Connection(reason)),
                 _ => {}
             }
         }
@@ -171,7 +184,7 @@ impl Core {
 
     fn end_call(&mut self, id: CallId, outcome: Outcome, wakes: &mut Wakes) {
         let Some(call) = self.calls.get_mut(id.slot()) else { return };
-        wakes.ended.extend(call.span.take().map(|span| (span, outcome)));
+        wakes.ends.extend(call.span.take().map(|span| Ended::Call(span, outcome)));
         if let Some(session) = call.session.take() {
             wakes.wakers.extend(session.call_ended());
             wakes.sessions.push(session);
