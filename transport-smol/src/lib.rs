@@ -54,7 +54,7 @@
 //! | be a server | [`bind`] and [`serve`], or [`serve_with`] for other settings, TLS among them |
 //! | run on an executor of your own | [`Smol::on`], with [`Dialer::client_on`], [`serve_on`] and [`listen_on`] |
 //! | accept connections in another way, on a Unix socket say | [`accept`], then [`Server::serve_connection`](wirestream::Server::serve_connection) with a [`Smol`] |
-//! | mount it in an HTTP server | [`WebSocket::upgraded`], once that server has answered the handshake |
+//! | mount it in an HTTP server | [`check_request`], whose answer that server sends; then [`WebSocket::upgraded`] |
 //!
 //! Whatever the other end does, the handshake has an absolute deadline
 //! ([`Limits::handshake`](wirestream::Limits::handshake)), every buffer has a bound, the accept

@@ -52,7 +52,8 @@
 //! | call a server | [`client`], or [`Dialer`] for a token, limits, headers of the handshake or TLS of its own |
 //! | be a server | [`bind`] and [`serve`], or [`serve_with`] for other settings, TLS among them |
 //! | accept connections in another way, on a Unix socket say | [`accept`], then [`Server::serve_connection`](wirestream::Server::serve_connection) with a [`Tokio`] |
-//! | mount it in an HTTP server | [`WebSocket::upgraded`], once that server has answered the handshake |
+//! | mount it in axum, or whatever else is built on hyper 1 | `upgrade`, with the feature `hyper` |
+//! | mount it in another HTTP server | [`check_request`], whose answer that server sends; then [`WebSocket::upgraded`] |
 //!
 //! Whatever the other end does, the handshake has an absolute deadline
 //! ([`Limits::handshake`](wirestream::Limits::handshake)), every buffer has a bound, and the accept
@@ -96,6 +97,8 @@ mod socket;
 mod stream;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "hyper")]
+mod upgrade;
 
 pub use accept::accept;
 pub use dial::{Dialer, client};
@@ -105,6 +108,8 @@ pub use socket::WebSocket;
 pub use stream::MaybeTls;
 #[cfg(feature = "tls")]
 pub use tls::accept_tls;
+#[cfg(feature = "hyper")]
+pub use upgrade::upgrade;
 pub use wirestream::*;
 #[doc(inline)]
 pub use wirestream_macros::endpoint_of_tokio as endpoint;
