@@ -199,9 +199,64 @@ fn under_tls_a_client_that_does_not_know_the_root_is_refused() {
     assert!(does_not.contains(": no secure connection to wss://localhost:"), "{does_not}");
 }
 
+/// Builds and runs a program that is no part of the workspace, and depends on an adapter alone.
+fn hello_of(adapter: &str) -> String {
+    let folder = root().join(format!("tests/hello-{adapter}"));
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(&folder).args(["build", "--quiet", "--locked"]);
+    cargo.arg("--target-dir").arg(root().join("target/hello")).stderr(Stdio::inherit());
+    let built = cargo.status().expect("cargo runs").success();
+    let lock = "if a dependency of the workspace has changed, run `cargo update --workspace` there";
+    assert!(built, "{} does not build; {lock}", folder.display());
+    let program = root().join(format!("target/hello/debug/hello-{adapter}"));
+    output_within(LONG, adapter, &mut Command::new(program))
+}
+
+fn source_of_hello(adapter: &str) -> String {
+    let source = format!("tests/hello-{adapter}/src/main.rs");
+    std::fs::read_to_string(root().join(source)).expect("its source")
+}
+
+#[test]
+fn the_readme_s_program_needs_no_crate_but_the_adapter() {
+    let readme = readme();
+    let (_, program) = readme.split_once("```rust,no_run\n").expect("a program");
+    let (program, _) = program.split_once("```").expect("its end");
+    assert_eq!(source_of_hello("tokio"), program);
+
+    // On smol, the three places that the README names.
+    let main = "() -> Result<(), Box<dyn std::error::Error>> {\n";
+    let spawn = "spawn(serve(listener, server, std::future::pending()))";
+    let mut on_smol = program.replace("wirestream_tokio", "wirestream_smol");
+    for (tokio, smol) in [
+        ("serve, tokio,".into(), "serve, smol,".into()),
+        (
+            format!("#[tokio::main]\nasync fn main{main}"),
+            format!("fn main{main}    smol::block_on(hello())\n}}\n\nasync fn hello{main}"),
+        ),
+        (format!("tokio::{spawn};"), format!("smol::{spawn}.detach();")),
+    ] {
+        assert_eq!(on_smol.matches(&tokio).count(), 1, "{tokio}");
+        on_smol = on_smol.replace(&tokio, &smol);
+    }
+    assert_eq!(source_of_hello("smol"), on_smol);
+
+    assert_eq!(hello_of("tokio"), "HELLO\n");
+    assert_eq!(hello_of("smol"), "HELLO\n");
+}
+
 /// What is in quotes after a word.
 fn quoted<'a>(text: &'a str, word: &str) -> Option<&'a str> {
     text.split_once(word)?.1.split('"').nth(1)
+}
+
+#[test]
+fn axum_serves_a_page_and_calls_on_one_port_until_both_are_done() {
+    let output = output_of("cargo run --example axum --features axum");
+    let source = std::fs::read_to_string(root().join("examples/axum.rs")).expect("its source");
+    let shown = source.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim);
+    let shown: Vec<_> = shown.skip_while(|line| *line != "```text").collect();
+    assert_eq!(output.lines().collect::<Vec<_>>(), shown[1..shown.len() - 1]);
 }
 
 #[test]

@@ -2,8 +2,9 @@
 //! Wirestream on [smol](https://docs.rs/smol).
 //!
 //! ```no_run
-//! use futures_util::{Stream, StreamExt};
-//! use wirestream_smol::{Receiver, Server, Session, bind, channel, client, endpoint, serve};
+//! use wirestream_smol::{
+//!     Receiver, Server, Session, Stream, StreamExt, bind, channel, client, endpoint, serve, smol,
+//! };
 //!
 //! // What both sides agree on.
 //! #[endpoint]
@@ -42,7 +43,7 @@
 //! }
 //! ```
 //!
-//! Beside this crate it takes `futures-util` and `smol`.
+//! It depends on this crate alone, which exports [`smol`], and the traits of streams and sinks.
 //!
 //! [The tour](guide::tour) goes on from here: shapes of methods, errors, ends, limits. Who knows
 //! [gRPC, Socket.IO or Serverpod](guide::from_other_systems) finds their words there. What this
@@ -104,6 +105,8 @@ pub use accept::accept;
 pub use dial::{Dialer, client};
 pub use runtime::Smol;
 pub use serve::{bind, listen, listen_on, serve, serve_on, serve_with};
+/// The executor, for a program that depends on this crate alone.
+pub use smol;
 pub use socket::WebSocket;
 pub use stream::MaybeTls;
 #[cfg(feature = "tls")]

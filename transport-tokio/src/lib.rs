@@ -2,8 +2,9 @@
 //! Wirestream on [tokio](https://docs.rs/tokio).
 //!
 //! ```no_run
-//! use futures_util::{Stream, StreamExt};
-//! use wirestream_tokio::{Receiver, Server, Session, bind, channel, client, endpoint, serve};
+//! use wirestream_tokio::{
+//!     Receiver, Server, Session, Stream, StreamExt, bind, channel, client, endpoint, serve, tokio,
+//! };
 //!
 //! // What both sides agree on.
 //! #[endpoint]
@@ -41,7 +42,7 @@
 //! }
 //! ```
 //!
-//! Beside this crate it takes `futures-util`, and `tokio` with `macros` and `rt-multi-thread`.
+//! It depends on this crate alone, which exports [`tokio`], and the traits of streams and sinks.
 //!
 //! [The tour](guide::tour) goes on from here: shapes of methods, errors, ends, limits. Who knows
 //! [gRPC, Socket.IO or Serverpod](guide::from_other_systems) finds their words there. What this
@@ -65,6 +66,24 @@
 //! allowed, in [`ServeConfig::origins`]: `Origins::default().same_host()` for the pages that come
 //! from where the server is, [`Origins::allow`] for those from elsewhere. Clients that are no browsers are not
 //! concerned.
+//!
+//! # In an HTTP server
+//!
+//! With the feature `hyper`, a server takes a path of axum's, or of whatever else is built on hyper 1.
+//! The port, the layers and TLS are those of the HTTP server:
+//!
+//! ```no_run
+//! # #[cfg(feature = "hyper")]
+//! # async fn run(server: wirestream_tokio::Server) -> std::io::Result<()> {
+//! use axum::{Router, extract::Request, routing::any};
+//! use wirestream_tokio::{Origins, bind, upgrade};
+//!
+//! let mounted = server.clone();
+//! let mount = async move |request: Request| upgrade(request, &mounted, &Origins::default(), None);
+//! let app: Router = Router::new().route("/rt", any(mount));
+//! axum::serve(bind("127.0.0.1:8080").await?, app).await
+//! # }
+//! ```
 //!
 //! # TLS
 //!
@@ -108,6 +127,9 @@ pub use socket::WebSocket;
 pub use stream::MaybeTls;
 #[cfg(feature = "tls")]
 pub use tls::accept_tls;
+/// The runtime, for a program that depends on this crate alone. Its `main` and its threads come
+/// with the feature `rt`, which is on by default.
+pub use tokio;
 #[cfg(feature = "hyper")]
 pub use upgrade::upgrade;
 pub use wirestream::*;

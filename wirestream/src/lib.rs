@@ -104,6 +104,7 @@ pub use client::{
 pub use codec::CodecError;
 pub use contract::{Contract, Fingerprint, Message};
 pub use error::{LostReason, NoError, SendError, StreamError, TrySendError};
+pub use futures_util::{Sink, SinkExt, Stream, StreamExt, TryStreamExt};
 pub use memory::MemoryTransport;
 pub use messages::bus::{Arrival, Bus, BusError, BusInbox};
 pub use metrics::Metrics;
