@@ -19,9 +19,9 @@ use crate::{Tokio, WebSocket};
 /// makes its connection one of `server`'s, anything else is refused in words.
 ///
 /// The request is checked as [`accept`](crate::accept) does it, its `Origin` against `origins`. The
-/// response has to be sent as it is; then the connection is served in a task of its own. It is in time for
-/// that as long as a client's first packet is: the whole has
-/// [`Limits::handshake`](wirestream::Limits::handshake) from now on. `peer` is what
+/// response is to be sent as it is; then the connection is served, in a task of its own. From now on
+/// it has [`Limits::handshake`](wirestream::Limits::handshake) for all that comes before a client's
+/// first packet, and counts among [`Server::connections`]. `peer` is what
 /// [`Session::peer`](wirestream::Session::peer) tells; who stands behind a proxy may take it from a
 /// header.
 ///
