@@ -3,14 +3,19 @@
 //!
 //! ```no_run
 //! use wirestream_smol::{
-//!     Receiver, Server, Session, Stream, StreamExt, bind, channel, client, endpoint, serve, smol,
+//!     Receiver, Server, Session, Stream, StreamExt,
+//!     bind, channel, client, endpoint, serve, smol,
 //! };
 //!
 //! // What both sides agree on.
 //! #[endpoint]
 //! trait Example {
 //!     /// Sends back whatever it receives, in capitals.
-//!     fn shout(&self, session: &Session, words: Receiver<String>) -> impl Stream<Item = String>;
+//!     fn shout(
+//!         &self,
+//!         session: &Session,
+//!         words: Receiver<String>,
+//!     ) -> impl Stream<Item = String>;
 //! }
 //!
 //! struct Service;
@@ -43,11 +48,11 @@
 //! }
 //! ```
 //!
-//! It depends on this crate alone, which exports [`smol`], and the traits of streams and sinks.
+//! It depends on this crate alone, which exports `smol`, and the traits of streams and sinks.
 //!
 //! [The tour](guide::tour) goes on from here: shapes of methods, errors, ends, limits. Who knows
-//! [gRPC, Socket.IO or Serverpod](guide::from_other_systems) finds their words there. What this
-//! crate adds to `wirestream`, all of which it exports:
+//! [gRPC, Socket.IO or Serverpod](guide::from_other_systems) finds their words there. What can end a
+//! stream, and what to do about each, is the table of [`StreamError`]. What this crate adds to `wirestream`, all of which it exports:
 //!
 //! | to | use |
 //! |---|---|

@@ -1,7 +1,6 @@
 //! A server that is mounted in an HTTP server on smol: hyper, by hand.
 
 use std::convert::Infallible;
-use std::future::pending;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -79,7 +78,6 @@ fn start() -> (SocketAddr, Server) {
         while let Ok((stream, _)) = listener.accept().await {
             smol::spawn(serve(stream, mounted.clone())).detach();
         }
-        pending::<()>().await
     })
     .detach();
     (address, server)

@@ -3,14 +3,19 @@
 //!
 //! ```no_run
 //! use wirestream_tokio::{
-//!     Receiver, Server, Session, Stream, StreamExt, bind, channel, client, endpoint, serve, tokio,
+//!     Receiver, Server, Session, Stream, StreamExt,
+//!     bind, channel, client, endpoint, serve, tokio,
 //! };
 //!
 //! // What both sides agree on.
 //! #[endpoint]
 //! trait Example {
 //!     /// Sends back whatever it receives, in capitals.
-//!     fn shout(&self, session: &Session, words: Receiver<String>) -> impl Stream<Item = String>;
+//!     fn shout(
+//!         &self,
+//!         session: &Session,
+//!         words: Receiver<String>,
+//!     ) -> impl Stream<Item = String>;
 //! }
 //!
 //! struct Service;
@@ -42,11 +47,11 @@
 //! }
 //! ```
 //!
-//! It depends on this crate alone, which exports [`tokio`], and the traits of streams and sinks.
+//! It depends on this crate alone, which exports `tokio`, and the traits of streams and sinks.
 //!
 //! [The tour](guide::tour) goes on from here: shapes of methods, errors, ends, limits. Who knows
-//! [gRPC, Socket.IO or Serverpod](guide::from_other_systems) finds their words there. What this
-//! crate adds to `wirestream`, all of which it exports:
+//! [gRPC, Socket.IO or Serverpod](guide::from_other_systems) finds their words there. What can end a
+//! stream, and what to do about each, is the table of [`StreamError`]. What this crate adds to `wirestream`, all of which it exports:
 //!
 //! | to | use |
 //! |---|---|
@@ -79,7 +84,9 @@
 //! use wirestream_tokio::{Origins, bind, upgrade};
 //!
 //! let mounted = server.clone();
-//! let mount = async move |request: Request| upgrade(request, &mounted, &Origins::default(), None);
+//! let mount = async move |request: Request| {
+//!     upgrade(request, &mounted, &Origins::default(), None)
+//! };
 //! let app: Router = Router::new().route("/rt", any(mount));
 //! axum::serve(bind("127.0.0.1:8080").await?, app).await
 //! # }

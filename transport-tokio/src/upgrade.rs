@@ -11,7 +11,9 @@ use http::{Request, Response};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use wirestream::{Runtime, Server, Transport, TransportError};
-use wirestream_websocket::{Origins, Refusal, Side, check_request};
+use wirestream_websocket::{
+    AcceptError, Origins, Refusal, Side, check_request, report_failed_handshake,
+};
 
 use crate::{Tokio, WebSocket};
 
@@ -57,13 +59,16 @@ pub fn upgrade<B>(
     origins: &Origins,
     peer: Option<SocketAddr>,
 ) -> Response<String> {
+    let is_handed_over = request.extensions().get::<OnUpgrade>().is_some();
     let response = match check_request(&request, origins) {
-        Ok(response) => response,
-        Err(refusal) => return refusal.response(),
+        Ok(response) if is_handed_over => response,
+        checked => {
+            let refusal = checked.err().unwrap_or(Refusal::NotHandedOver);
+            report_failed_handshake(peer, &AcceptError::Refused(refusal));
+            server.handshake_failed();
+            return refusal.response();
+        }
     };
-    if request.extensions().get::<OnUpgrade>().is_none() {
-        return Refusal::NotHandedOver.response();
-    }
     let runtime: Arc<dyn Runtime> = Arc::new(Tokio::current());
     let transport = Upgrading::Waiting(hyper::upgrade::on(&mut request));
     let serving = server.serve_connection(Arc::clone(&runtime), Box::new(transport), peer);
@@ -77,6 +82,7 @@ pub fn upgrade<B>(
 }
 
 /// A connection that is about to be a WebSocket.
+#[expect(clippy::large_enum_variant, reason = "boxed as a whole, for the sake of the large one")]
 enum Upgrading {
     Waiting(OnUpgrade),
     Done(WebSocket<TokioIo<Upgraded>>),

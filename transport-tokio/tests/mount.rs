@@ -216,6 +216,7 @@ async fn wrong_requests_get_their_status_and_leave_the_connection_to_the_http_se
     let (head, _) = app.raw().await.ask(&UPGRADE.replace("HTTP/1.1", "HTTP/1.0")).await;
     assert!(head.contains(" 400 "), "{head}");
     assert_eq!(app.server.connections(), 0);
+    assert_eq!(app.server.metrics().handshakes_failed, 8);
 }
 
 /// R-WS-7

@@ -25,7 +25,7 @@ impl std::error::Error for NoError {}
 /// |---|---|---|
 /// | `App` | the sender's own, typed error | whatever it means |
 /// | `Failed` | the sender failed, and tells no detail: an untyped error or a panic | report it; only the other side knows more |
-/// | `Rejected` | the callee refused the call | see the code; `Busy` and `Unavailable` are worth another try |
+/// | `Rejected` | the callee refused the call | see the [code](crate::RejectCode); `Busy` and `Unavailable` are worth another try |
 /// | `Lost` | no connection, or it was lost: something may be missing | call again, if the call may run twice |
 /// | `Cancelled` | the sender was dropped before it finished, or the call was over first | nothing, or treat what came as incomplete |
 /// | `Revoked` | the right to the stream was taken back | sign in again |
@@ -142,6 +142,7 @@ impl<E> StreamError<E> {
 /// | `Lost` | no connection, or it was lost | as for [`StreamError::Lost`] |
 /// | `TooLarge` | the receiver takes no message of this size | send less at a time, or raise [`Limits::message`](crate::Limits::message) there; the stream goes on |
 /// | `Encode` | the message did not encode | mend the type; the stream goes on |
+/// | `NotReady` | a [`SenderSink`](crate::SenderSink) was given a message that it had not said it would take | poll `poll_ready` first, or use `SinkExt::send` |
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {

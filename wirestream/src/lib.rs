@@ -26,8 +26,9 @@
 //! whatever carries their packets.
 //!
 //! ```
-//! use futures_util::{Stream, StreamExt};
-//! use wirestream::{Endpoint, NoError, Receiver, Server, Session, channel};
+//! use wirestream::{
+//!     Endpoint, NoError, Receiver, Server, Session, Stream, StreamExt, channel,
+//! };
 //!
 //! /// Adds up what it receives, and tells each sum.
 //! fn sums(
@@ -35,19 +36,23 @@
 //!     (start,): (i64,),
 //!     (numbers,): (Receiver<i64>,),
 //! ) -> impl Stream<Item = Result<i64, NoError>> {
-//!     numbers.filter_map(async |number| number.ok()).scan(start, |sum, number| {
-//!         *sum += number;
-//!         std::future::ready(Some(Ok(*sum)))
-//!     })
+//!     numbers
+//!         .filter_map(async |number| number.ok())
+//!         .scan(start, |sum, number| {
+//!             *sum += number;
+//!             std::future::ready(Some(Ok(*sum)))
+//!         })
 //! }
 //!
 //! # fn server() -> Result<Server, wirestream::BuildError> {
-//! let server = Server::builder().endpoint(Endpoint::new("Example").stream("sums", sums)).build()?;
+//! let example = Endpoint::new("Example").stream("sums", sums);
+//! let server = Server::builder().endpoint(example).build()?;
 //! # Ok(server)
 //! # }
 //! # async fn call(client: wirestream::Client) -> Result<(), Box<dyn std::error::Error>> {
 //! let (input, numbers) = channel();
-//! let mut sums = client.call("Example.sums").arguments(&(100,)).parameter(numbers).stream::<i64>();
+//! let call = client.call("Example.sums").arguments(&(100,)).parameter(numbers);
+//! let mut sums = call.stream::<i64>();
 //! input.send(1).await?;
 //! input.send(2).await?;
 //! input.finish();
