@@ -123,6 +123,8 @@ impl Dialer {
         address: &Address,
         stage: &mut Stage,
     ) -> Result<WebSocket<MaybeTls<TcpStream>>, ConnectError> {
+        #[cfg(not(feature = "tls"))]
+        address.check_plain()?;
         let began = Instant::now();
         let time_left = || self.within.saturating_sub(began.elapsed());
         let unreachable = |detail: String| address.error(ConnectErrorKind::Unreachable, detail);

@@ -240,5 +240,8 @@ async fn accept_any(
         None => accept(MaybeTls::plain(stream), origins, within).await,
         #[cfg(feature = "tls")]
         Some(tls) => accept_tls(stream, &tls, origins, within).await,
+        // Of another adapter in the same program, which has the feature: not to be served in the clear.
+        #[cfg(not(feature = "tls"))]
+        Some(_) => Err(AcceptError::Tls { detail: "the feature `tls` is missing".into() }),
     }
 }

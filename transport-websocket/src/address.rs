@@ -23,6 +23,9 @@ pub struct Address {
     server_name: Option<ServerName<'static>>,
 }
 
+/// Why `wss://` is refused.
+const WITHOUT_TLS: &str = "wss:// needs the feature `tls`, which is missing";
+
 impl Address {
     /// Reads a URL. Where no port is given it is 80, or 443 for `wss://`.
     ///
@@ -41,7 +44,7 @@ impl Address {
             Some("ws") => false,
             Some("wss") if cfg!(feature = "tls") => true,
             Some("wss") => {
-                return Err(unusable("wss:// needs the feature `tls`, which is missing"));
+                return Err(unusable(WITHOUT_TLS));
             }
             Some(_) | None => {
                 return Err(unusable("a URL that starts with ws:// or wss:// is needed"));
@@ -91,6 +94,17 @@ impl Address {
     /// The port.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// For an adapter that is built without TLS, where another one in the same program may have it.
+    ///
+    /// # Errors
+    /// [`ConnectErrorKind::Address`] under `wss://`: it is refused, never dialled in the clear.
+    pub fn check_plain(&self) -> Result<(), ConnectError> {
+        match self.uri.scheme_str() {
+            Some("wss") => Err(self.error(ConnectErrorKind::Address, WITHOUT_TLS)),
+            _ => Ok(()),
+        }
     }
 
     /// Whom the server's certificate must be for, under `wss://`.

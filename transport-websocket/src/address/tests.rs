@@ -68,3 +68,14 @@ fn credentials_in_a_url_are_refused_and_not_shown() {
         }
     }
 }
+
+#[test]
+fn an_adapter_without_tls_never_dials_wss_in_the_clear() {
+    let plain = |url| Address::parse(url).and_then(|address| address.check_plain());
+    assert_eq!(plain("ws://example.com"), Ok(()));
+    for url in ["wss://example.com", "wss://example.com:80/path"] {
+        let error = plain(url).unwrap_err();
+        assert_eq!(error.kind, ConnectErrorKind::Address, "{url}");
+        assert_eq!(&*error.detail, "wss:// needs the feature `tls`, which is missing", "{url}");
+    }
+}
