@@ -576,9 +576,8 @@ impl Connection {
                         self.waiters.pop_front();
                         continue;
                     };
-                    let early = self.peer.is_none() && price > Announced::FLOOR.message;
-                    if early || !self.send_credit.covers(price) {
-                        return; // R-HELLO-6, R-CREDIT-3
+                    if !self.send_credit.covers(price) {
+                        return; // R-CREDIT-3
                     }
                     self.send_credit.take(price);
                     self.waiters.pop_front();

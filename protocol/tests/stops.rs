@@ -1,11 +1,11 @@
-//! What a `Stop` sets free, for its half and for those who wait behind it.
+//! What a `Stop` sets free, for its half and for those who wait behind it; and who waits for room.
 
 mod support;
 
 use wirestream_protocol::wire::{FaultCode, Frame};
 use wirestream_protocol::{CallId, Event, Fault, Limits, Role, SendError, Time};
 
-use support::ends::{feed, message, server};
+use support::ends::{end, feed, incoming, message, server};
 use support::{Endpoint, hello, parsed, request};
 
 /// A client with call 1, accepted, of three parameters, whose server takes messages of 32,768 bytes,
@@ -129,4 +129,62 @@ fn what_comes_on_a_stopped_half_is_charged_and_given_back() {
         assert_eq!((held, owed - before), (0, owed_then));
     }
     assert_eq!(server.closed(), None);
+}
+
+/// R-HALF-3: a half that has ended is not stopped on the wire.
+#[test]
+fn a_half_that_has_ended_is_stopped_in_silence() {
+    let (mut server, id) = server(Limits::default());
+    feed(&mut server, &[message(1, 1, b"x"), Frame::Close { call: 1, half: 1 }]);
+    let half = server.inbound(id, 1);
+    server.stop(half);
+    assert_eq!(server.poll_transmit(Time::ZERO), None);
+    let half = server.inbound(id, 2);
+    server.stop(half);
+    assert_eq!(parsed(&server.transmit(Time::ZERO)), [stop(2)]);
+}
+
+/// Whoever waits for the buffer may go on once half of it is free, and not only when it is empty.
+#[test]
+fn half_a_buffer_is_room_enough() {
+    let (mut client, id) = narrow(Limits { outbound: 20_000, ..Limits::default() });
+    let (fills, waits) = (client.outbound(id, 1), client.outbound(id, 2));
+    client.send(fills, &[1; 20_000]).expect("there is room");
+    assert_eq!(client.send(waits, &[2; 5_000]), Err(SendError::Blocked));
+    client.poll_transmit(Time::ZERO).expect("a packet");
+    assert!((1..10_000).contains(&client.buffered()), "{}", client.buffered());
+    assert_eq!(client.events(), [Event::Writable(waits)]);
+}
+
+/// R-MSG-6: about 4 KiB of small messages at a turn.
+#[test]
+fn small_messages_take_small_turns() {
+    let (mut client, id) = narrow(Limits::default());
+    for half in [1, 2] {
+        let out = client.outbound(id, half);
+        for _ in 0..8 {
+            client.send(out, &[half; 1_000]).expect("there is credit");
+            feed(&mut client, &[credit(half, 1_000)]);
+        }
+    }
+    let sent = client.transmit(Time::ZERO);
+    let halves = parsed(&sent).into_iter().map(|frame| match frame {
+        Frame::Message { half, .. } => half,
+        frame => panic!("{frame:?}"),
+    });
+    let halves: Vec<u8> = halves.collect();
+    let turns: Vec<usize> = halves.chunk_by(|a, b| a == b).map(<[u8]>::len).collect();
+    assert!(turns.iter().all(|&turn| turn <= 5), "{turns:?}");
+}
+
+/// R-CREDIT-9, R-CALL-3: what was used up before the answer lets the window grow with it.
+#[test]
+fn an_acceptance_brings_the_credit_that_was_used_up_before_it() {
+    let mut server = end(Role::Server, Limits::default());
+    let id = incoming(&mut server, 1, 1);
+    feed(&mut server, &[message(1, 1, &[1; 9_000])]);
+    assert_eq!(server.poll_transmit(Time::ZERO), None);
+    server.call(id).expect("the call is there").accept().expect("the call can be answered");
+    let answer = [Frame::Accept { call: 1 }, credit(1, 16_384)];
+    assert_eq!(parsed(&server.transmit(Time::ZERO)), answer);
 }

@@ -161,11 +161,9 @@ impl Connection {
         }
     }
 
-    /// The halves take turns (R-MSG-6).
+    /// The halves take turns (R-MSG-6). They never overtake what is said of their calls: as long as
+    /// some of that waits, the packet is full.
     fn halves(&mut self) {
-        if !self.control.is_empty() {
-            return; // a half's frames never overtake its call's
-        }
         while self.packet.len() < FULL_PACKET {
             let Some(id) = self.ring.pop_front() else { break };
             self.half(id);
