@@ -146,8 +146,8 @@ pub(crate) struct Bench {
     #[arg(long, default_value = "Bench.echo")]
     pub(crate) method: String,
     /// How many bytes a message holds
-    #[arg(long, default_value_t = 64, conflicts_with = "message")]
-    pub(crate) size: usize,
+    #[arg(long, default_value_t = 64, conflicts_with = "message", value_parser = clap::value_parser!(u32).range(..=16_777_216))]
+    pub(crate) size: u32,
     /// Another message, in JSON
     #[arg(long, value_name = "JSON")]
     pub(crate) message: Option<String>,
@@ -167,10 +167,17 @@ pub(crate) struct Bench {
     pub(crate) connect: Connect,
 }
 
+/// A year: clocks can count that far.
+const MAX_TIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "a number of seconds is wanted")?;
     let time = Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?;
-    if time.is_zero() { Err("more than nothing is wanted".into()) } else { Ok(time) }
+    match time {
+        Duration::ZERO => Err("more than nothing is wanted".into()),
+        time if time > MAX_TIME => Err("at most a year is wanted".into()),
+        time => Ok(time),
+    }
 }
 
 fn header(text: &str) -> Result<(String, String), String> {

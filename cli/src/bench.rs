@@ -51,7 +51,7 @@ enum Message {
 
 fn message(options: &Bench) -> Result<Message, Failure> {
     let Some(text) = &options.message else {
-        return Ok(Message::Value(Value::Bytes(vec![0x5a; options.size])));
+        return Ok(Message::Value(Value::Bytes(vec![0x5a; options.size as usize])));
     };
     let wrong = |error: json::Mismatch| Failure::Usage(format!("--message: {error}"));
     let json = json::parse(text).map_err(wrong)?;

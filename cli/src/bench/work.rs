@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::{StreamExt, future, stream};
+use futures_util::{StreamExt, future};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use wirestream_tokio::{Client, Parameter, Receiver, StreamError, channel};
+use wirestream_tokio::{Client, Parameter, Receiver, Sender, StreamError, channel};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, unsent};
 use crate::raw::Raw;
 
 /// How long an echo may take.
@@ -55,9 +55,10 @@ where
     pub(super) async fn calls(&self) -> Result<Latencies, Failure> {
         self.latencies(async |times: &mut Times| {
             while let Some(began) = times.next() {
-                let message = stream::iter([self.message.clone()]);
-                let call = self.client.call(self.method).parameter(message);
-                let mut reply = call.stream_with_error::<T, Raw>();
+                let (input, messages) = channel::<T>();
+                let mut reply = self.open(messages);
+                self.send(&input).await?;
+                input.finish();
                 self.expect_echo(reply.next().await)?;
                 match reply.next().await {
                     None => times.record(began),
@@ -76,8 +77,7 @@ where
             let (input, messages) = channel::<T>();
             let mut reply = self.open(messages);
             while let Some(began) = times.next() {
-                // What stops the stream ends the reply, which says more.
-                let _ = input.send(self.message.clone()).await;
+                self.send(&input).await?;
                 self.expect_echo(reply.next().await)?;
                 times.record(began);
             }
@@ -126,6 +126,12 @@ where
             true => Ok(streamed),
             false => Err(no_echo(&format!("{sent} messages were sent, {received} came back"))),
         }
+    }
+
+    /// Sends the message once. Where the call is over, its reply says more.
+    async fn send(&self, input: &Sender<T>) -> Result<(), Failure> {
+        let sent = input.send(self.message.clone()).await;
+        sent.or_else(|error| unsent(&error).map_or(Ok(()), Err))
     }
 
     fn open(&self, messages: Parameter<T>) -> Receiver<T, Raw> {

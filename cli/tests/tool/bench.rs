@@ -61,6 +61,10 @@ fn what_does_not_echo_is_told_and_not_measured() {
     method("Demo.twice").failed(8, "more came back than was sent");
     bench("ws://127.0.0.1:1", &[]).failed(3, "cannot reach");
     bench(&demo.url, &["--message", "{"]).failed(2, "--message: this is not JSON");
+    let large = bench(&demo.url, &["--method", "Demo.echo", "--size", "300000"]);
+    large.failed(2, "where the receiver takes at most 262144");
+    bench(&demo.url, &["--size", "99999999999"]).failed(2, "--size");
+    bench(&demo.url, &["--concurrency", "0"]).failed(2, "--concurrency");
     assert_eq!(run(["bench"]).code, Some(2));
 }
 

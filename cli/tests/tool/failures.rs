@@ -89,6 +89,7 @@ fn what_is_wrong_on_the_command_line() {
     add(&["--in", "u8", "--in", "u8", "--streams", "1"]).failed(2, "--in names 2 streams");
     add(&["--header", "sec-websocket-key: x"]).failed(2, "header");
     add(&["--timeout", "-1"]).failed(2, "--timeout");
+    add(&["--timeout", "1e19"]).failed(2, "at most a year");
     add(&["--token", "a", "--token-file", "b"]).failed(2, "cannot be used with");
     add(&["--token-file", "/nowhere/token"]).failed(1, "/nowhere/token");
     add(&["--ca", "/nowhere/ca.pem"]).failed(2, "/nowhere/ca.pem");
