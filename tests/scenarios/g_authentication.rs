@@ -12,6 +12,7 @@ use wirestream::{
     Provider, Receiver, RejectCode, Revocation, SendError, Server, Session, StreamError, Token,
     TokenProvider, channel,
 };
+use wirestream_tests::canary::{self, CANARY};
 use wirestream_tests::{Net, Rig, TestClient, scenarios, soon, until};
 
 scenarios! {
@@ -23,16 +24,20 @@ scenarios! {
     a11_a_slow_authenticator_delays_nobody_else,
     a11_what_is_wrong_is_told_in_the_stated_order,
     g1_the_connections_token_reaches_the_session,
+    g1_a_token_is_shown_by_nothing_that_has_one,
     g1_a_connections_token_is_looked_up_once,
     g1_what_holds_for_a_time_is_looked_up_again_after_it,
     g2_the_token_of_a_call_goes_before_the_connections,
     g3_an_anonymous_method_is_sent_no_token,
+    g3_the_contract_says_whom_a_method_is_for,
     g4_without_a_way_to_refresh_a_refusal_is_final,
     g4_a_refused_token_is_refreshed_and_the_call_made_again_once,
     g4_nothing_that_was_sent_is_lost_when_a_call_is_made_again,
     g4_a_second_refusal_is_told,
     g4_a_call_that_nobody_waits_for_is_not_made_again,
     g5_calls_that_are_refused_together_share_one_refresh,
+    g5_a_refresh_leaves_what_runs_alone,
+    g5_what_the_application_sets_goes_before_what_is_being_fetched,
     g6_a_revoked_user_loses_protected_streams_and_no_others,
     g7_a_revoked_token_leaves_the_users_others,
     g8_a_revoked_scope_closes_what_requires_it,
@@ -75,13 +80,15 @@ impl Door {
 
     async fn ask(self, token: Token) -> Result<Option<Authentication>, Failed> {
         self.0.asked.fetch_add(1, Ordering::SeqCst);
-        match token.as_bytes() {
+        let name =
+            token.as_bytes().strip_suffix(CANARY.as_bytes()).expect("a token of these tests");
+        match name {
             b"fail" => return Err(std::io::Error::other("the user store is down").into()),
             b"panic" => panic!("an authenticator that panics"),
             slow if slow.starts_with(b"slow") => self.0.open.notified().await,
             _ => {}
         }
-        Ok(self.0.tokens.lock().unwrap().get(token.as_bytes()).cloned())
+        Ok(self.0.tokens.lock().unwrap().get(name).cloned())
     }
 
     fn server(&self) -> Server {
@@ -89,6 +96,11 @@ impl Door {
         let asked = move |token| door.clone().ask(token);
         Server::builder().authenticator(asked).endpoint(vault()).build().expect("a sound server")
     }
+}
+
+/// The token of this name. It has the canary in it, for which all that the tests say is searched.
+fn secret(name: &str) -> Token {
+    Token::new(format!("{name}{CANARY}"))
 }
 
 fn alice() -> Authentication {
@@ -159,18 +171,18 @@ async fn ask(client: &TestClient, method: &str) -> Who {
 }
 
 async fn ask_with(client: &TestClient, token: &str, method: &str) -> Who {
-    let call = client.call(format!("Vault.{method}")).token(Token::new(token.to_owned()));
+    let call = client.call(format!("Vault.{method}")).token(secret(token));
     soon("an answer", call.unary()).await
 }
 
 fn client_of(rig: &Rig, token: &str) -> TestClient {
-    let token = Some(Token::new(token.to_owned()));
+    let token = Some(secret(token));
     rig.client_of(ClientConfig { token, ..ClientConfig::default() })
 }
 
 /// A stream that has begun.
 async fn begun(client: &TestClient, token: &str, method: &str) -> Receiver<u64> {
-    let call = client.call(format!("Vault.{method}")).token(Token::new(token.to_owned()));
+    let call = client.call(format!("Vault.{method}")).token(secret(token));
     let mut stream = call.stream();
     assert_eq!(soon("the first", stream.next()).await, Some(Ok(0)));
     stream
@@ -255,7 +267,7 @@ async fn a11_a_slow_authenticator_delays_nobody_else(net: Net) {
     let door = Door::with(&[("a", alice()), ("slow", Authentication::new("snail"))]);
     let rig = Rig::start(net, door.server()).await;
     let client = client_of(&rig, "a");
-    let slow = client.call("Vault.mine").token(Token::new("slow")).unary();
+    let slow = client.call("Vault.mine").token(secret("slow")).unary();
     until("the slow one is looked up", || door.asked() == 1).await;
     for _ in 0..10 {
         assert_eq!(ask(&client, "mine").await, user("alice"));
@@ -266,7 +278,7 @@ async fn a11_a_slow_authenticator_delays_nobody_else(net: Net) {
     assert_eq!(soon("the slow one", slow).await, user("snail"));
 
     // One that is given up meanwhile never comes to its method, and leaves the door alone.
-    let given_up = client.call("Vault.mine").token(Token::new("slow")).unary::<Option<String>>();
+    let given_up = client.call("Vault.mine").token(secret("slow")).unary::<Option<String>>();
     until("it is looked up", || door.asked() == 3).await;
     drop(given_up);
     assert_eq!(ask(&client, "mine").await, user("alice"));
@@ -278,7 +290,7 @@ async fn a11_what_is_wrong_is_told_in_the_stated_order(net: Net) {
     let rig = Rig::start(net, door.server()).await;
     let client = rig.client();
     let refusal = async |method: &str, token: &str, wrong: bool| {
-        let call = client.call(method).token(Token::new(token.to_owned()));
+        let call = client.call(method).token(secret(token));
         let call = if wrong { call.arguments(&()) } else { call.arguments(&(1_i64, 2_i64)) };
         code(call.parameter(stream::pending::<u8>()).unary::<i64>().await)
     };
@@ -287,7 +299,7 @@ async fn a11_what_is_wrong_is_told_in_the_stated_order(net: Net) {
     assert_eq!(refusal("Vault.add", "a", true).await, RejectCode::Forbidden);
     assert_eq!(refusal("Vault.add", "root", true).await, RejectCode::InvalidArguments);
     assert_eq!(refusal("Vault.add", "root", false).await, RejectCode::InvalidArguments);
-    let call = client.call("Vault.add").token(Token::new("root")).arguments(&(1_i64, 2_i64));
+    let call = client.call("Vault.add").token(secret("root")).arguments(&(1_i64, 2_i64));
     assert_eq!(call.unary::<i64>().await, Ok(3));
 }
 
@@ -300,6 +312,52 @@ async fn g1_the_connections_token_reaches_the_session(net: Net) {
     }
     let seen = client.call("Vault.seen").unary().await;
     assert_eq!(seen, Ok((true, true)));
+}
+
+/// G1: nor by the errors that it leads to, each in its own words and in those for developers.
+async fn g1_a_token_is_shown_by_nothing_that_has_one(net: Net) {
+    let shown = Arc::new(Mutex::new(Vec::<String>::new()));
+    let show = {
+        let shown = Arc::clone(&shown);
+        move |text: String| {
+            println!("{text}");
+            shown.lock().unwrap().push(text);
+        }
+    };
+    let tell = show.clone();
+    let method = move |session: Session, (): (), (): ()| {
+        tell(format!("{session:?} {:?} {:?}", session.token(), session.authentication()));
+        std::future::ready(Ok::<_, NoError>(()))
+    };
+    let (door, tell) = (Door::with(&[("a", alice())]), show.clone());
+    let server = Server::builder()
+        .endpoint(vault())
+        .endpoint(Endpoint::new("Shown").unary("shown", method))
+        .authenticator(move |token| {
+            tell(format!("{token:?}"));
+            door.clone().ask(token)
+        })
+        .build()
+        .unwrap();
+    show(format!("{server:?}"));
+    let rig = Rig::start(net, server).await;
+    let provider = Some(Provider::new(Purse::with(&["a"])));
+    let config = ClientConfig { token: Some(secret("a")), provider, ..ClientConfig::default() };
+    show(format!("{config:?}"));
+    let client = rig.client_of(config);
+    show(format!("{:?}", *client));
+    show(format!("{:?}", client.call("Shown.shown").token(secret("a"))));
+    assert_eq!(client.call("Shown.shown").unary::<()>().await, Ok(()));
+    for (token, method) in [("b", "mine"), ("fail", "mine"), ("panic", "mine"), ("a", "rule")] {
+        let error = ask_with(&client, token, method).await.unwrap_err();
+        show(format!("{error} {error:?} {:?}", client.status()));
+    }
+    let long = Token::new(CANARY.repeat(300));
+    let error = client.set_token(Some(long)).unwrap_err();
+    show(format!("{error} {error:?}"));
+    let shown = shown.lock().unwrap().join("\n");
+    assert!(shown.matches("Token(..)").count() >= 5, "{shown}");
+    assert_eq!(canary::seen_in(&shown), []);
 }
 
 /// G1: also by calls at the same time; of another token of the connection's again.
@@ -315,7 +373,7 @@ async fn g1_a_connections_token_is_looked_up_once(net: Net) {
     assert_eq!(answers, vec![user("snail"); 20]);
     assert_eq!(ask(&client, "mine").await, user("snail"));
     assert_eq!(door.asked(), 1);
-    client.set_token(Some(Token::new("a"))).unwrap();
+    client.set_token(Some(secret("a"))).unwrap();
     for _ in 0..3 {
         assert_eq!(ask(&client, "mine").await, user("alice"));
     }
@@ -366,6 +424,76 @@ async fn g3_an_anonymous_method_is_sent_no_token(net: Net) {
     assert_eq!(client.call("Vault.seen").unary().await, Ok((true, true)));
 }
 
+#[wirestream::endpoint(login)]
+trait Safe {
+    async fn inside(&self, session: &Session) -> Option<String>;
+
+    #[scopes("admin", "write")]
+    async fn change(&self, session: &Session) -> Option<String>;
+
+    #[public]
+    async fn door(&self, session: &Session) -> Option<String>;
+
+    #[anonymous]
+    async fn price(&self, session: &Session) -> Option<String>;
+}
+
+struct Steel;
+
+fn name(session: &Session) -> Option<String> {
+    session.authentication().map(|caller| caller.user().to_owned())
+}
+
+impl Safe for Steel {
+    async fn inside(&self, session: &Session) -> Option<String> {
+        name(session)
+    }
+
+    async fn change(&self, session: &Session) -> Option<String> {
+        name(session)
+    }
+
+    async fn door(&self, session: &Session) -> Option<String> {
+        name(session)
+    }
+
+    async fn price(&self, session: &Session) -> Option<String> {
+        name(session)
+    }
+}
+
+/// G3, A6 to A9: for the server, and for the client, which keeps its token to itself.
+async fn g3_the_contract_says_whom_a_method_is_for(net: Net) {
+    let bob = Authentication::new("bob").scope("admin").scope("write");
+    let door = Door::with(&[("a", alice().scope("admin")), ("b", bob)]);
+    let asked = door.clone();
+    let server = Server::builder()
+        .authenticator(move |token| asked.clone().ask(token))
+        .endpoint(SafeServer::new(Steel));
+    let rig = Rig::start(net, server.build().unwrap()).await;
+    let safe = |token| SafeClient::new(client_of(&rig, token).client);
+    let nobody = SafeClient::new(rig.client().client);
+    assert_eq!(code(nobody.inside().await), RejectCode::Unauthenticated);
+    assert_eq!(code(nobody.change().await), RejectCode::Unauthenticated);
+    assert_eq!(nobody.door().await, Ok(None));
+    let alice = safe("a");
+    assert_eq!(alice.inside().await, user("alice"));
+    assert_eq!(code(alice.change().await), RejectCode::Forbidden);
+    assert_eq!(alice.door().await, user("alice"));
+    let bob = safe("b");
+    assert_eq!(bob.change().await, user("bob"));
+    assert_eq!(bob.price().await, Ok(None));
+
+    // The client sends none, whatever the server would do with it.
+    let open = Endpoint::new("Safe").unary("price", async |session: Session, (): (), (): ()| {
+        Ok::<_, NoError>(session.token().map(|_| "a token".to_owned()))
+    });
+    let rig = Rig::start(net, Server::builder().endpoint(open).build().unwrap()).await;
+    let client = client_of(&rig, "a").client;
+    assert_eq!(client.call("Safe.price").unary().await, user("a token"));
+    assert_eq!(SafeClient::new(client).price().await, Ok(None));
+}
+
 /// What a provider gives, and how often it was asked.
 #[derive(Clone)]
 struct Purse(Arc<Mutex<Vec<&'static str>>>, Arc<AtomicUsize>);
@@ -390,7 +518,7 @@ impl Purse {
 impl TokenProvider for Purse {
     fn token(&self) -> BoxFuture<Option<Token>> {
         let token = self.0.lock().unwrap().pop();
-        Box::pin(async move { token.map(Token::new) })
+        Box::pin(async move { token.map(secret) })
     }
 
     fn refresh(&self) -> Option<BoxFuture<Option<Token>>> {
@@ -404,7 +532,7 @@ async fn g4_without_a_way_to_refresh_a_refusal_is_final(net: Net) {
     struct Fixed;
     impl TokenProvider for Fixed {
         fn token(&self) -> BoxFuture<Option<Token>> {
-            Box::pin(async { Some(Token::new("old")) })
+            Box::pin(async { Some(secret("old")) })
         }
     }
     let door = Door::default();
@@ -452,7 +580,7 @@ async fn g4_a_second_refusal_is_told(net: Net) {
     struct Panics;
     impl TokenProvider for Panics {
         fn token(&self) -> BoxFuture<Option<Token>> {
-            Box::pin(async { Some(Token::new("old")) })
+            Box::pin(async { Some(secret("old")) })
         }
 
         fn refresh(&self) -> Option<BoxFuture<Option<Token>>> {
@@ -508,6 +636,82 @@ async fn g5_calls_that_are_refused_together_share_one_refresh(net: Net) {
     let answers: Vec<Who> = soon("all of them", join_all(calls)).await;
     assert_eq!(answers, vec![user("alice"); 20]);
     assert_eq!((purse.refreshes(), client.line.dials()), (1, 1));
+}
+
+/// G5: on the same connection; a stream that was opened with the token before goes on.
+async fn g5_a_refresh_leaves_what_runs_alone(net: Net) {
+    let door = Door::with(&[("old", alice()), ("new", alice())]);
+    let rig = Rig::start(net, door.server()).await;
+    let purse = Purse::with(&["old", "new"]);
+    let client = purse.client(&rig);
+    let mut watch = client.call("Vault.watch").stream::<u64>();
+    assert_eq!(soon("the first", watch.next()).await, Some(Ok(0)));
+    let (input, messages) = channel::<String>();
+    let mut echo = client.call("Vault.echo").parameter(messages).stream::<String>();
+    input.send("before".into()).await.unwrap();
+    assert_eq!(soon("an echo", echo.next()).await, Some(Ok("before".into())));
+    // The token runs out.
+    door.forget("old");
+    client.set_token(Some(secret("older"))).unwrap();
+    assert_eq!(ask(&client, "mine").await, user("alice"));
+    assert_eq!(purse.refreshes(), 1);
+    input.send("after".into()).await.unwrap();
+    assert_eq!(soon("an echo", echo.next()).await, Some(Ok("after".into())));
+    assert!(stands(&client, &mut watch).await);
+    assert_eq!(client.line.dials(), 1);
+}
+
+/// G5, G11: who signs out meanwhile is not signed in again, who signs in is not another.
+async fn g5_what_the_application_sets_goes_before_what_is_being_fetched(net: Net) {
+    /// Gives "late" once it is let go on.
+    #[derive(Clone, Default)]
+    struct Slow(Arc<(Notify, AtomicUsize)>);
+    impl TokenProvider for Slow {
+        fn token(&self) -> BoxFuture<Option<Token>> {
+            let slow = Arc::clone(&self.0);
+            Box::pin(async move {
+                slow.1.fetch_add(1, Ordering::SeqCst);
+                slow.0.notified().await;
+                Some(secret("late"))
+            })
+        }
+
+        fn refresh(&self) -> Option<BoxFuture<Option<Token>>> {
+            Some(self.token())
+        }
+    }
+    let door = Door::with(&[("late", alice()), ("b", Authentication::new("bob"))]);
+    let rig = Rig::start(net, door.server()).await;
+    for (set, seen) in [(Some("b"), user("bob")), (None, Ok(None))] {
+        let slow = Slow::default();
+        let provider = Some(Provider::new(slow.clone()));
+        let client = rig.client_of(ClientConfig { provider, ..ClientConfig::default() });
+        let asked = |times| {
+            let slow = &slow;
+            async move {
+                until("it is asked", || slow.0.1.load(Ordering::SeqCst) == times).await;
+            }
+        };
+        // As a connection is made.
+        let call = client.call("Vault.who").unary();
+        asked(1).await;
+        client.set_token(set.map(secret)).unwrap();
+        slow.0.0.notify_one();
+        assert_eq!(soon("the answer", call).await, seen);
+        // As a token is refreshed.
+        client.set_token(Some(secret("refused"))).unwrap();
+        let call = client.call("Vault.mine").unary::<Option<String>>();
+        asked(2).await;
+        client.set_token(set.map(secret)).unwrap();
+        slow.0.0.notify_one();
+        let answer = soon("the answer", call).await;
+        match set {
+            Some(_) => assert_eq!(answer, seen),
+            None => assert_eq!(code(answer), RejectCode::Unauthenticated),
+        }
+        assert_eq!(ask(&client, "who").await, seen);
+        assert_eq!(client.line.dials(), 1);
+    }
 }
 
 /// G6
@@ -585,7 +789,7 @@ async fn g9_a_revocation_reaches_who_is_just_coming_in(net: Net) {
             let asked = door.asked();
             let call = client.call("Vault.rule");
             let call = match std::ptr::eq(client, &call_of_its_own) {
-                true => call.token(Token::new("slow")),
+                true => call.token(secret("slow")),
                 false => call,
             };
             let call = call.unary::<Option<String>>();
@@ -647,7 +851,7 @@ async fn j9_signing_in_needs_no_new_connection(net: Net) {
     assert_eq!(soon("the first", public.next()).await, Some(Ok(0)));
     assert_eq!(code(ask(&client, "mine").await), RejectCode::Unauthenticated);
     for (token, name) in [("a", "alice"), ("b", "bob")] {
-        client.set_token(Some(Token::new(token))).unwrap();
+        client.set_token(Some(secret(token))).unwrap();
         assert_eq!(ask(&client, "mine").await, user(name));
     }
     let long = Token::new(vec![b'x'; 4_097]);

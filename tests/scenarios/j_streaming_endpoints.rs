@@ -13,7 +13,8 @@ use wirestream::{
     Access, Authentication, CloseReason, Endpoint, Failed, LostReason, RejectCode, RetryPolicy,
     SendError, Server, StatusChanges, StreamError, Token, Value,
 };
-use wirestream_tests::{CANARY, Net, Rig, scenarios, soon, until};
+use wirestream_tests::canary::CANARY;
+use wirestream_tests::{Net, Rig, scenarios, soon, until};
 
 scenarios! {
     j1_a_stream_is_opened_handles_its_messages_in_order_and_is_closed_once_each,

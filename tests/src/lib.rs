@@ -24,6 +24,7 @@ use wirestream::{
 };
 use wirestream_tokio::ServeConfig;
 
+pub mod canary;
 #[cfg(feature = "tls")]
 mod tls;
 
@@ -37,10 +38,6 @@ pub enum Net {
     /// WebSockets on loopback, on smol.
     Smol,
 }
-
-/// The token of every scenario that has one, or a part of it. It must not be seen in what the tests
-/// say.
-pub const CANARY: &str = "canary-5Qx7ePz2WvB9";
 
 /// Longer than anything here takes, on a busy machine.
 pub const LONG: Duration = Duration::from_secs(30);

@@ -13,6 +13,7 @@ use wirestream::{
     Access, Authentication, ClientConfig, Endpoint, Failed, NoError, Receiver, RejectCode, Server,
     ServerBuilder, Session, StreamError, Token, channel,
 };
+use wirestream_tests::canary::CANARY;
 use wirestream_tests::{LONG, Net, Rig, TestClient, scenarios, soon, until};
 
 use capture::{Told, Watching};
@@ -32,9 +33,6 @@ scenarios! {
     ten_thousand_messages_are_told_in_a_handful_of_events,
     a_shutdown_is_told,
 }
-
-/// What must never be told.
-const CANARY: &str = "canary-7f3a";
 
 async fn add(_: Session, (a, b): (i64, i64), (): ()) -> Result<i64, NoError> {
     tracing::info!("adding");
@@ -248,10 +246,10 @@ async fn a_peer_that_breaks_a_rule_is_told_with_the_rule(net: Net) {
 }
 
 async fn authenticator(token: Token) -> Result<Option<Authentication>, Failed> {
-    match token.as_bytes() {
-        b"canary-7f3a fails" => Err(Error::other("the user store is down").into()),
-        b"canary-7f3a panics" => panic!("an authenticator, on purpose"),
-        b"canary-7f3a alice" => Ok(Some(Authentication::new("alice"))),
+    match token.as_bytes().strip_prefix(CANARY.as_bytes()) {
+        Some(b" fails") => Err(Error::other("the user store is down").into()),
+        Some(b" panics") => panic!("an authenticator, on purpose"),
+        Some(b" alice") => Ok(Some(Authentication::new("alice"))),
         _ => Ok(None),
     }
 }

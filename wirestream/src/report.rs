@@ -8,6 +8,7 @@
 use std::any::Any;
 use std::error::Error;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tracing::field::Empty;
 use tracing::{Span, debug, error, info, info_span, warn};
@@ -179,5 +180,5 @@ fn text(panic: &(dyn Any + Send)) -> &str {
 
 /// What somebody panicked with may panic when it is dropped.
 fn forget(panic: Panic) {
-    std::mem::forget(panic);
+    catch_unwind(AssertUnwindSafe(|| drop(panic))).unwrap_or_else(std::mem::forget);
 }

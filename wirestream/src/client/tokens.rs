@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::task::Poll;
 
 use futures_util::FutureExt;
@@ -11,7 +11,7 @@ use futures_util::future::Shared as SharedFuture;
 use wirestream_protocol::{CallId, Inbound, Outbound, RejectCode, Rejection, Token};
 
 use super::call::PendingCall;
-use super::{Client, Phase, Shared};
+use super::{Client, Phase, Shared, State};
 use crate::link::Link;
 use crate::report;
 use crate::transport::BoxFuture;
@@ -89,28 +89,32 @@ impl Tokens {
 
 impl Shared {
     pub(super) fn set_token(&self, token: Option<Token>) {
-        let mut state = self.state();
+        self.replace_token(self.state(), token);
+    }
+
+    fn replace_token(&self, mut state: MutexGuard<'_, State>, token: Option<Token>) {
         state.tokens.generation += 1;
         state.tokens.current.clone_from(&token);
         let link = match &state.phase {
             Phase::Connected(link) => Some(Arc::clone(link)),
             Phase::Idle | Phase::Connecting(_) => None,
         };
+        let Some(link) = link else { return };
+        // Under the lock, so that of two the connection has the last, too. Its length was checked.
+        let _ = link.lock().connection.set_token(token.unwrap_or_default());
         drop(state);
-        if let Some(link) = link {
-            // Its length was checked.
-            let _ = link.with(|core| core.connection.set_token(token.unwrap_or_default()));
-        }
+        link.with(|_| ()); // wakes the driver
     }
 
-    /// Asks the provider, if there is one, for the token of the next connection.
+    /// Asks the provider, if there is one, for the token of the next connection. One that the
+    /// application has set meanwhile goes before it.
     pub(super) async fn provide(&self) {
         let Some(Provider(provider)) = &self.config.provider else { return };
+        let generation = generation(self);
         let token = provided(async { provider.token().await }).await;
-        let mut state = self.state();
-        if state.tokens.current != token {
-            state.tokens.generation += 1;
-            state.tokens.current = token;
+        let state = self.state();
+        if state.tokens.generation == generation && state.tokens.current != token {
+            self.replace_token(state, token);
         }
     }
 
@@ -126,7 +130,7 @@ impl Shared {
                 let client = Arc::downgrade(self); // which holds the future
                 let refresh: BoxFuture<bool> = Box::pin(async move {
                     let Some(client) = client.upgrade() else { return false };
-                    client.refresh_once().await
+                    client.refresh_once(generation).await
                 });
                 refresh.shared()
             };
@@ -135,17 +139,23 @@ impl Shared {
         refreshing.await
     }
 
-    async fn refresh_once(&self) -> bool {
+    /// A token that the application has set meanwhile, or none as it signed out, goes before what
+    /// the provider gives.
+    async fn refresh_once(&self, generation: u64) -> bool {
         let token = async {
             let Provider(provider) = self.config.provider.as_ref()?;
             provider.refresh()?.await
         };
         let token = provided(token).await;
+        let mut state = self.state();
+        state.tokens.refreshing = None;
+        if state.tokens.generation != generation {
+            return true;
+        }
         let found = token.is_some();
         if found {
-            self.set_token(token);
+            self.replace_token(state, token);
         }
-        self.state().tokens.refreshing = None;
         found
     }
 }

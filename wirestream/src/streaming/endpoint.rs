@@ -7,8 +7,9 @@ use wirestream_protocol::Fault;
 
 use super::{CONTRACT, METHOD, Reply, StreamingSession};
 use crate::receiver::Receiver;
+use crate::report;
 use crate::server::{Accepted, Endpoint, Failed};
-use crate::session::drop_quietly;
+use crate::session::Session;
 use crate::value::Value;
 
 /// The server's side of a streaming endpoint: what happens when a stream is opened, when a message
@@ -20,7 +21,8 @@ use crate::value::Value;
 /// messages behind it waiting, and nobody else. When the stream is over (its caller closed it, gave
 /// it up or was lost, or a right was revoked) a handler that runs still is dropped where it stands.
 pub trait StreamingEndpoint: Send + Sync + 'static {
-    /// A stream was opened. If this fails, the caller is told so and the stream is over.
+    /// A stream was opened. If this fails or panics, the caller is told that the stream failed, and
+    /// it is over.
     fn stream_opened(
         &self,
         session: &StreamingSession,
@@ -31,7 +33,7 @@ pub trait StreamingEndpoint: Send + Sync + 'static {
 
     /// A message came in. If this fails or panics, the caller's listener is told
     /// [`StreamingError::HandlerFailed`](super::StreamingError::HandlerFailed), without detail, and
-    /// the stream goes on.
+    /// the stream goes on. The detail is [told here](crate::guide::watching).
     fn handle_stream_message(
         &self,
         session: &StreamingSession,
@@ -75,7 +77,7 @@ async fn serve<S: StreamingEndpoint>(
     // It is open: its handler runs.
     let _ = session.on_close(move || async move { closing.stream_closed(&closed).await });
 
-    if !succeeded(async || endpoint.stream_opened(&session).await).await {
+    if !succeeded(&session, async || endpoint.stream_opened(&session).await).await {
         return session.reply.end_shared(Err(Fault::Failed));
     }
     let mut told = session.reply.send(Reply::Opened).await;
@@ -85,20 +87,21 @@ async fn serve<S: StreamingEndpoint>(
             Some(Err(_)) => return session.reply.end_shared(Err(Fault::Failed)),
             None => break,
         };
-        if !succeeded(async || endpoint.handle_stream_message(&session, message).await).await {
+        let handled = async || endpoint.handle_stream_message(&session, message).await;
+        if !succeeded(&session, handled).await {
             told = session.reply.send(Reply::HandlerFailed).await;
         }
     }
     session.reply.end_shared(Ok(()));
 }
 
-/// Whether a handler did its work: neither failed nor panicked, which the panic hook has reported.
-async fn succeeded(handler: impl AsyncFnOnce() -> Result<(), Failed>) -> bool {
+/// Whether a handler did its work: neither failed nor panicked. If not, that is told here: the
+/// caller learns no detail.
+async fn succeeded(session: &Session, handler: impl AsyncFnOnce() -> Result<(), Failed>) -> bool {
     match AssertUnwindSafe(handler()).catch_unwind().await {
-        Ok(done) => done.is_ok(),
-        Err(panic) => {
-            drop_quietly(panic);
-            false
-        }
+        Ok(Ok(())) => return true,
+        Ok(Err(failure)) => report::method_failed(session, &failure),
+        Err(panic) => report::method_panicked(session, panic),
     }
+    false
 }
