@@ -2,7 +2,7 @@ use proc_macro2::Span;
 use quote::ToTokens;
 use syn::meta::ParseNestedMeta;
 use syn::punctuated::Punctuated;
-use syn::{Attribute, Error, LitStr, Path, Result, Token, parenthesized};
+use syn::{Attribute, Error, LitStr, Meta, Path, Result, Token, parenthesized, token};
 
 /// What stands in `#[endpoint(...)]`.
 pub(crate) struct Options {
@@ -34,6 +34,9 @@ impl Access {
         if scopes.is_empty() {
             let detail = "which scopes? `scopes(\"...\")`; or `login` for all who are signed in";
             return Err(Error::new(span, detail));
+        }
+        if let Some(nameless) = scopes.iter().find(|scope| scope.value().is_empty()) {
+            return Err(Error::new(nameless.span(), "a scope has a name"));
         }
         Ok(Self::Scopes(scopes.into_iter().collect()))
     }
@@ -71,9 +74,13 @@ impl Options {
             return access.say(&mut self.access, span);
         }
         if meta.path.is_ident("scopes") {
-            let content;
-            parenthesized!(content in meta.input);
-            let scopes = Punctuated::parse_terminated(&content)?;
+            let scopes = if meta.input.peek(token::Paren) {
+                let content;
+                parenthesized!(content in meta.input);
+                Punctuated::parse_terminated(&content)?
+            } else {
+                Punctuated::new()
+            };
             return Access::scopes(span, scopes)?.say(&mut self.access, span);
         }
         let option = meta.path.to_token_stream();
@@ -113,7 +120,10 @@ impl Marks {
                 continue;
             }
             if attribute.path().is_ident("scopes") {
-                let scopes = attribute.parse_args_with(Punctuated::parse_terminated)?;
+                let scopes = match &attribute.meta {
+                    Meta::Path(_) => Punctuated::new(),
+                    _ => attribute.parse_args_with(Punctuated::parse_terminated)?,
+                };
                 Access::scopes(span, scopes)?.say(&mut marks.access, span)?;
                 continue;
             }
