@@ -375,6 +375,9 @@ async fn d12_a_message_that_does_not_decode_ends_its_half_alone(net: Net) {
     assert_eq!(counted.next().await, None);
     let value = client.call("Example.add").arguments(&(300i64, 0i64)).unary::<u8>().await;
     assert!(matches!(value, Err(StreamError::Decode(_))), "{value:?}");
+    // R-CALL-8: one value is one value.
+    let value = client.call("Example.count").arguments(&(2u64,)).unary::<u64>().await;
+    assert!(matches!(value, Err(StreamError::Decode(_))), "{value:?}");
 
     numbers.finish();
     assert_eq!(replies.next().await, None);

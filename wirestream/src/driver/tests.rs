@@ -131,6 +131,17 @@ fn a_connection_that_ends_within_a_turn_still_says_so() {
     };
 }
 
+/// R-AWAY-1: so does one that is asked for a shutdown.
+#[test]
+fn a_shutdown_that_is_asked_for_within_a_turn_is_begun() {
+    let mut driven = Driven::new();
+    let link = Arc::clone(&driven.driver.link);
+    let ask = move || link.lock().shutdown = Some(STALL);
+    *driven.scene.deed.lock().unwrap() = Some(Box::new(ask));
+    assert_eq!(driven.turn(), (Poll::Pending, 1), "there is more to do");
+    assert_eq!(driven.turn(), (Poll::Ready(CloseReason::Drained), 0), "no call is left");
+}
+
 #[test]
 fn a_line_that_takes_nothing_is_given_up_after_the_stall() {
     let mut driven = Driven::new();
