@@ -144,7 +144,7 @@ impl Dialer {
         *stage = Stage::Handshake;
         let request = request(address, &self.headers);
         let (stream, response) =
-            client_async_with_config(request, Paced::new(stream), Some(config()))
+            client_async_with_config(request, Paced::below_tls(stream), Some(config()))
                 .await
                 .map_err(|error| handshake_failure(address, &error))?;
         check_response(address, &response)?;

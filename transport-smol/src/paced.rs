@@ -1,8 +1,12 @@
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use smol::io::{AsyncRead, AsyncWrite};
+
+use crate::MaybeTls;
 
 /// Reads that may follow one another before the task has to wait. A read is one of tungstenite's
 /// read buffer at most, 4 KiB, which holds some 700 of the smallest frames.
@@ -15,12 +19,14 @@ pub(crate) const READS_PER_TURN: u8 = 8;
 pub(crate) struct Paced<S> {
     stream: S,
     reads: u8,
-    written: u64,
+    written: Arc<AtomicU64>,
+    /// Whether it adds to the count, which is the one of a stream below otherwise.
+    counts: bool,
 }
 
 impl<S> Paced<S> {
     pub(crate) fn new(stream: S) -> Self {
-        Self { stream, reads: 0, written: 0 }
+        Self { stream, reads: 0, written: Arc::default(), counts: true }
     }
 
     pub(crate) fn get_ref(&self) -> &S {
@@ -29,7 +35,17 @@ impl<S> Paced<S> {
 
     /// How many bytes the stream has taken so far.
     pub(crate) fn written(&self) -> u64 {
-        self.written
+        self.written.load(Ordering::Relaxed)
+    }
+}
+
+impl<S> Paced<MaybeTls<S>> {
+    /// Counts below TLS, if there is TLS: what TLS has taken may still be in its buffer.
+    pub(crate) fn below_tls(stream: MaybeTls<S>) -> Self {
+        match stream.below_tls().map(|below| Arc::clone(&below.written)) {
+            Some(written) => Self { stream, reads: 0, written, counts: false },
+            None => Self::new(stream),
+        }
     }
 }
 
@@ -57,7 +73,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
-        self.written += written as u64;
+        if self.counts {
+            self.written.fetch_add(written as u64, Ordering::Relaxed);
+        }
         Poll::Ready(Ok(written))
     }
 

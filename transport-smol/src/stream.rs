@@ -9,7 +9,6 @@ use smol::io::{AsyncRead, AsyncWrite};
 #[cfg(feature = "tls")]
 use wirestream_websocket::rustls::pki_types::CertificateDer;
 
-#[cfg(feature = "tls")]
 use crate::paced::Paced;
 
 /// A stream, with TLS on it or without.
@@ -30,6 +29,14 @@ impl<S> MaybeTls<S> {
     #[cfg(feature = "tls")]
     pub(crate) fn secure(stream: TlsStream<Paced<S>>) -> Self {
         Self(Kind::Tls(Box::new(stream)))
+    }
+
+    pub(crate) fn below_tls(&self) -> Option<&Paced<S>> {
+        match &self.0 {
+            Kind::Plain(_) => None,
+            #[cfg(feature = "tls")]
+            Kind::Tls(stream) => Some(stream.get_ref().0),
+        }
     }
 
     /// The stream below.

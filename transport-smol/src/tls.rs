@@ -28,7 +28,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let accepting = async {
-        let mut stream = Paced::new(accept(Paced::new(stream), tls).await?);
+        let mut stream = Paced::below_tls(accept(Paced::new(stream), tls).await?);
         handshake(&mut stream, origins, true).await?;
         Ok(WebSocket::over(stream, Side::Server))
     };

@@ -1,18 +1,24 @@
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::MaybeTls;
+
 /// A stream that counts what is written to it.
 pub(crate) struct Counted<S> {
     stream: S,
-    written: u64,
+    written: Arc<AtomicU64>,
+    /// Whether it adds to the count, which is the one of a stream below otherwise.
+    counts: bool,
 }
 
 impl<S> Counted<S> {
     pub(crate) fn new(stream: S) -> Self {
-        Self { stream, written: 0 }
+        Self { stream, written: Arc::default(), counts: true }
     }
 
     pub(crate) fn get_ref(&self) -> &S {
@@ -21,7 +27,17 @@ impl<S> Counted<S> {
 
     /// How many bytes the stream has taken so far.
     pub(crate) fn written(&self) -> u64 {
-        self.written
+        self.written.load(Ordering::Relaxed)
+    }
+}
+
+impl<S> Counted<MaybeTls<S>> {
+    /// Counts below TLS, if there is TLS: what TLS has taken may still be in its buffer.
+    pub(crate) fn below_tls(stream: MaybeTls<S>) -> Self {
+        match stream.below_tls().map(|below| Arc::clone(&below.written)) {
+            Some(written) => Self { stream, written, counts: false },
+            None => Self::new(stream),
+        }
     }
 }
 
@@ -42,7 +58,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
-        self.written += written as u64;
+        if self.counts {
+            self.written.fetch_add(written as u64, Ordering::Relaxed);
+        }
         Poll::Ready(Ok(written))
     }
 

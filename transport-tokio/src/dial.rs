@@ -142,7 +142,7 @@ impl Dialer {
         *stage = Stage::Handshake;
         let request = request(address, &self.headers);
         let (stream, response) =
-            client_async_with_config(request, Counted::new(stream), Some(config()))
+            client_async_with_config(request, Counted::below_tls(stream), Some(config()))
                 .await
                 .map_err(|error| handshake_failure(address, &error))?;
         check_response(address, &response)?;

@@ -23,7 +23,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// A stream on which the handshake is done, both ends having agreed on the subprotocol
     /// `wirestream.v1` and on no extension, and nothing has been read beyond it.
     pub fn upgraded(stream: S, side: Side) -> Self {
-        let stream = Counted::new(stream);
+        Self::over(Counted::new(stream), side)
+    }
+
+    pub(crate) fn over(stream: Counted<S>, side: Side) -> Self {
         // A future by its signature alone: it waits for nothing.
         let made = WebSocketStream::from_raw_socket(stream, side.into(), Some(config()));
         Self::new(made.now_or_never().expect("a WebSocket is made of a stream without waiting"))

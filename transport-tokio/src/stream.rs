@@ -9,13 +9,15 @@ use tokio_rustls::TlsStream;
 #[cfg(feature = "tls")]
 use wirestream_websocket::rustls::pki_types::CertificateDer;
 
+use crate::counted::Counted;
+
 /// A stream, with TLS on it or without.
 pub struct MaybeTls<S>(Kind<S>);
 
 enum Kind<S> {
     Plain(S),
     #[cfg(feature = "tls")]
-    Tls(Box<TlsStream<S>>),
+    Tls(Box<TlsStream<Counted<S>>>),
 }
 
 impl<S> MaybeTls<S> {
@@ -24,8 +26,16 @@ impl<S> MaybeTls<S> {
     }
 
     #[cfg(feature = "tls")]
-    pub(crate) fn secure(stream: TlsStream<S>) -> Self {
+    pub(crate) fn secure(stream: TlsStream<Counted<S>>) -> Self {
         Self(Kind::Tls(Box::new(stream)))
+    }
+
+    pub(crate) fn below_tls(&self) -> Option<&Counted<S>> {
+        match &self.0 {
+            Kind::Plain(_) => None,
+            #[cfg(feature = "tls")]
+            Kind::Tls(stream) => Some(stream.get_ref().0),
+        }
     }
 
     /// The stream below.
@@ -33,7 +43,7 @@ impl<S> MaybeTls<S> {
         match &self.0 {
             Kind::Plain(stream) => stream,
             #[cfg(feature = "tls")]
-            Kind::Tls(stream) => stream.get_ref().0,
+            Kind::Tls(stream) => stream.get_ref().0.get_ref(),
         }
     }
 

@@ -9,6 +9,7 @@ use wirestream_websocket::rustls::pki_types::ServerName;
 use wirestream_websocket::{AcceptError, ClientTls, Origins, ServerTls, Side, check_for_tls};
 
 use crate::accept::{dismiss, handshake};
+use crate::counted::Counted;
 use crate::{MaybeTls, WebSocket};
 
 /// As [`accept`](crate::accept), under TLS: `within` is for both handshakes together.
@@ -27,9 +28,9 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let accepting = async {
-        let mut stream = accept(stream, tls).await?;
+        let mut stream = accept(Counted::new(stream), tls).await?;
         handshake(&mut stream, origins, true).await?;
-        Ok(WebSocket::upgraded(stream, Side::Server))
+        Ok(WebSocket::over(Counted::below_tls(stream), Side::Server))
     };
     match timeout(within, accepting).await {
         Ok(done) => done,
@@ -37,7 +38,7 @@ where
     }
 }
 
-async fn accept<S>(mut stream: S, tls: &ServerTls) -> Result<MaybeTls<S>, AcceptError>
+async fn accept<S>(mut stream: Counted<S>, tls: &ServerTls) -> Result<MaybeTls<S>, AcceptError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -71,6 +72,6 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let connector = TlsConnector::from(Arc::clone(tls.config()));
-    let stream = connector.connect(server.clone(), stream).await?;
+    let stream = connector.connect(server.clone(), Counted::new(stream)).await?;
     Ok(MaybeTls::secure(stream.into()))
 }

@@ -1,21 +1,25 @@
 //! Clients and servers under TLS: whom they trust, and what else may be at the other end.
 
-use std::future::{Future, pending};
+use std::future::{Future, pending, poll_fn};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
+use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use tungstenite::handshake::derive_accept_key;
 use wirestream::{
     ClientConfig, ConnectError, ConnectErrorKind, Endpoint, LostReason, Receiver, Server, Session,
-    StreamError, TransportError, channel,
+    StreamError, Transport, TransportError, channel,
 };
+
+use wirestream::wire::MAX_PACKET;
 
 use super::certificates::*;
 use super::peer::*;
@@ -427,6 +431,37 @@ fn closing_says_goodbye_in_the_websocket_and_then_in_tls() {
     // Without the goodbye of TLS this is an error.
     assert_eq!(rest(&mut raw), "");
     assert_eq!(closing.wait(), Ok(()));
+}
+
+#[test]
+fn what_is_counted_as_written_is_on_the_line_and_not_in_the_buffer_of_tls() {
+    let (authority, tls) = local();
+    let (here, mut raw) = UnixStream::pair().unwrap();
+    raw.set_read_timeout(Some(PATIENCE)).unwrap();
+    let here = adopt(here);
+    let accepting =
+        spawn(async move { accept_tls(here, &tls, &Origins::default(), PATIENCE).await.unwrap() });
+    let mut client = under_tls(raw.try_clone().unwrap(), &authority.trusted());
+    client.write_all(UPGRADE.as_bytes()).unwrap();
+    assert!(head(&mut client).starts_with("HTTP/1.1 101 "));
+    let mut socket = accepting.wait();
+    send(&mut socket, b"first"); // from here on the runtime knows what the system does
+    let before = socket.written();
+    let mut packet = Bytes::new();
+    while packet.is_empty() {
+        packet = vec![1; MAX_PACKET].into();
+        let _ =
+            soon(poll_fn(|cx| Poll::Ready(socket.poll_send(cx, &mut packet)))).map(Result::unwrap);
+    }
+    let written = socket.written() - before;
+    assert!(written > 1024, "{written}");
+    raw.set_nonblocking(true).unwrap();
+    let mut on_the_line = 0;
+    let mut bytes = [0; 4096];
+    while let Ok(read) = raw.read(&mut bytes) {
+        on_the_line += read as u64;
+    }
+    assert!(written <= on_the_line, "{written} written, {on_the_line} on the line");
 }
 
 fn echo(
