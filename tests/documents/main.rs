@@ -278,7 +278,7 @@ fn every_example_runs_to_its_end_and_says_something() {
 
 #[test]
 fn every_link_of_the_documents_leads_somewhere() {
-    let folders = ["", "spec", "protocol", "bench", "spec/vectors"];
+    let folders = ["", "spec", "protocol", "bench", "spec/vectors", "client-web"];
     let mut links = 0;
     for folder in folders {
         for entry in std::fs::read_dir(root().join(folder)).expect("a folder") {
