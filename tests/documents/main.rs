@@ -192,6 +192,25 @@ fn the_blocking_runtime_calls_and_answers_in_at_most_60_lines() {
 }
 
 #[test]
+fn the_listener_of_a_streaming_endpoint_outlives_a_restart() {
+    let output = run_example("streaming_endpoint");
+    let heard: Vec<_> = output.lines().filter(|line| line.starts_with("Client ")).collect();
+    assert_eq!(
+        heard,
+        [
+            "Client hears: Welcome!",
+            "Client hears: Hello, Ann!",
+            "Client hears: 42",
+            "Client is told: the endpoint failed to handle a message",
+            "Client is told: the stream was interrupted",
+            "Client sends meanwhile: an error",
+            "Client hears: Welcome!",
+            "Client hears: Hello, Bob!",
+        ]
+    );
+}
+
+#[test]
 fn under_tls_a_client_that_does_not_know_the_root_is_refused() {
     let output = output_of("cargo run --example tls --features tls");
     let (knows, does_not) = output.split_once('\n').expect("two lines");

@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Who a caller is, as the server's authenticator found from a token. Clones are cheap.
+/// Who a caller is, as the server's authenticator found from a token. Clones are cheap. See
+/// [Authentication](crate::guide::authentication).
 ///
 /// ```
 /// use wirestream::Authentication;

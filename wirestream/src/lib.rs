@@ -3,8 +3,8 @@
 //!
 //! An application takes an adapter, `wirestream-tokio` or `wirestream-smol`, which exports all of this.
 //! [The tour](guide::tour) shows all of it in the order in which a program needs it; who knows
-//! [gRPC, Socket.IO or Serverpod](guide::from_other_systems) may begin there. What an application
-//! meets:
+//! [gRPC, Socket.IO or Serverpod](guide::from_other_systems) may begin there. Pages of their own have
+//! [sessions](guide::sessions) and [authentication](guide::authentication). What an application meets:
 //!
 //! | name | what it is |
 //! |---|---|

@@ -24,7 +24,7 @@ use objects::Objects;
 /// One call, as its method sees it: who calls what, and what is to happen when the call ends.
 ///
 /// Each call has a session of its own, which is closed once, when the call ends, whatever ended
-/// it. Clones are the same session.
+/// it. Clones are the same session. [Sessions](crate::guide::sessions) tells all of it.
 ///
 /// ```
 /// # async fn method(session: wirestream::Session) -> Result<(), wirestream::SessionClosed> {
