@@ -8,10 +8,11 @@ use futures_util::future::join_all;
 use futures_util::{FutureExt, Stream, StreamExt, stream};
 use tokio::sync::Notify;
 use wirestream::{
-    Access, Authentication, BoxFuture, BuildError, ClientConfig, Endpoint, Failed, NoError,
-    Provider, Receiver, RejectCode, Revocation, SendError, Server, Session, StreamError, Token,
-    TokenProvider, channel,
+    Access, Authentication, BoxFuture, BuildError, BusError, ClientConfig, Endpoint, Failed,
+    NoError, Provider, Receiver, RejectCode, Revocation, SendError, Server, ServerBuilder, Session,
+    StreamError, Token, TokenProvider, channel,
 };
+use wirestream_tests::bus::Cluster;
 use wirestream_tests::canary::{self, CANARY};
 use wirestream_tests::{Net, Rig, TestClient, scenarios, soon, until};
 
@@ -43,6 +44,8 @@ scenarios! {
     g8_a_revoked_scope_closes_what_requires_it,
     g9_a_revocation_reaches_who_is_just_coming_in,
     g9_a_revoked_caller_is_looked_up_anew,
+    g10_a_revocation_reaches_every_server,
+    g10_a_bus_that_is_down_leaves_other_servers_to_ask_anew,
     g11_signing_out_ends_streams_in_order,
     j9_signing_in_needs_no_new_connection,
 }
@@ -91,10 +94,19 @@ impl Door {
         Ok(self.0.tokens.lock().unwrap().get(name).cloned())
     }
 
-    fn server(&self) -> Server {
+    fn builder(&self) -> ServerBuilder {
         let door = self.clone();
         let asked = move |token| door.clone().ask(token);
-        Server::builder().authenticator(asked).endpoint(vault()).build().expect("a sound server")
+        Server::builder().authenticator(asked).endpoint(vault())
+    }
+
+    fn server(&self) -> Server {
+        self.builder().build().expect("a sound server")
+    }
+
+    /// A server of a cluster.
+    fn node(&self, cluster: &Cluster) -> Server {
+        self.builder().bus(cluster.node()).build().expect("a sound server")
     }
 }
 
@@ -819,6 +831,67 @@ async fn g9_a_revoked_caller_is_looked_up_anew(net: Net) {
     server.revoke(&Revocation::User("alice".into()));
     assert_eq!(code(ask(&client, "mine").await), RejectCode::Unauthenticated);
     assert_eq!(ask(&client, "who").await, Ok(None));
+}
+
+/// G10, R-BUS-5
+async fn g10_a_revocation_reaches_every_server(net: Net) {
+    let bob = Authentication::new("bob").scope("admin");
+    let door = Door::with(&[("a", alice().scope("admin")), ("b", bob)]);
+    let cluster = Cluster::default();
+    let one = Rig::start(net, door.node(&cluster)).await;
+    let other = Rig::start(net, door.node(&cluster)).await;
+    let (client, others) = (one.client(), other.client());
+    for revocation in [
+        Revocation::User("alice".into()),
+        Revocation::Token { user: "alice".into(), token: "a1".into() },
+        Revocation::Scope { user: "alice".into(), scope: "admin".into() },
+    ] {
+        let mut here = begun(&client, "a", "reign").await;
+        let mut there = begun(&others, "a", "reign").await;
+        let mut bobs = begun(&others, "b", "reign").await;
+        let mut public = begun(&others, "a", "open").await;
+        let revoked = one.server.revoke_everywhere(&revocation);
+        assert_eq!(soon("the revocation", revoked).await, Ok(1), "of its own calls");
+        ended(&mut here).await;
+        ended(&mut there).await;
+        assert!(stands(&others, &mut bobs).await && stands(&others, &mut public).await);
+    }
+    assert_eq!(one.server.messages().counters().malformed, 0);
+    // Without a bus a server is all there is.
+    let alone = Rig::start(net, door.server()).await;
+    let client = alone.client();
+    let mut stream = begun(&client, "a", "watch").await;
+    let revocation = Revocation::User("alice".into());
+    assert_eq!(alone.server.revoke_everywhere(&revocation).await, Ok(1));
+    ended(&mut stream).await;
+}
+
+/// G10
+async fn g10_a_bus_that_is_down_leaves_other_servers_to_ask_anew(net: Net) {
+    let door = Door::with(&[("a", alice())]);
+    let cluster = Cluster::default();
+    let one = Rig::start(net, door.node(&cluster)).await;
+    let other = Rig::start(net, door.node(&cluster)).await;
+    let (client, others) = (client_of(&one, "a"), client_of(&other, "a"));
+    let mut here = begun(&client, "a", "watch").await;
+    let mut there = begun(&others, "a", "watch").await;
+    assert_eq!(ask(&others, "mine").await, user("alice"));
+    let error = BusError::Unavailable { detail: "it is down".into() };
+    cluster.fail(error.clone());
+    door.forget("a");
+    let revocation = Revocation::User("alice".into());
+    let failed = one.server.revoke_everywhere(&revocation).await.expect_err("no bus");
+    assert_eq!((failed.ended, failed.error), (1, error));
+    ended(&mut here).await;
+    // Nobody has told the other server, which knows its caller.
+    assert_eq!(ask(&others, "mine").await, user("alice"));
+    cluster.back();
+    assert_eq!(code(ask(&others, "mine").await), RejectCode::Unauthenticated);
+    assert!(there.next().now_or_never().is_none());
+    // From then on it hears again.
+    let revoked = soon("the revocation", one.server.revoke_everywhere(&revocation)).await;
+    assert_eq!(revoked, Ok(0));
+    ended(&mut there).await;
 }
 
 /// G11: the caller forgets its token, the server ends what it opened; the connection stays.

@@ -11,6 +11,7 @@ mod e_socket;
 mod e_status;
 mod f_sessions;
 mod g_authentication;
+mod h_messages;
 mod ids;
 mod j_streaming_endpoints;
 mod k_load;

@@ -24,6 +24,7 @@ use wirestream::{
 };
 use wirestream_tokio::ServeConfig;
 
+pub mod bus;
 pub mod canary;
 #[cfg(feature = "tls")]
 mod tls;

@@ -9,8 +9,11 @@ mod shape;
 mod tests;
 mod trace;
 
+use std::any::TypeId;
+use std::cell::Cell;
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock, PoisonError, RwLock};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -174,6 +177,32 @@ impl Fingerprint {
     /// The fingerprint that is shown as `number` in hexadecimal.
     pub const fn new(number: u64) -> Self {
         Self(number)
+    }
+
+    /// The fingerprint of a type that is posted (R-BUS-3). It is found once for each type.
+    pub(crate) fn of_message<T: Message>() -> Self {
+        static KNOWN: LazyLock<RwLock<HashMap<TypeId, Fingerprint>>> =
+            LazyLock::new(RwLock::default);
+        thread_local! {
+            static LAST: Cell<Option<(TypeId, Fingerprint)>> = const { Cell::new(None) };
+        }
+        let this = TypeId::of::<T>();
+        if let Some((last, fingerprint)) = LAST.get()
+            && last == this
+        {
+            return fingerprint;
+        }
+        let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner).get(&this).copied();
+        let fingerprint = known.unwrap_or_else(|| {
+            // No lock is held while the type's own code runs; two threads find the same.
+            let mut tracer = Tracer::default();
+            let shape = tracer.shape_of::<T>();
+            let found = Self::of(&format!("message {shape}{tracer}"));
+            KNOWN.write().unwrap_or_else(PoisonError::into_inner).insert(this, found);
+            found
+        });
+        LAST.set(Some((this, fingerprint)));
+        fingerprint
     }
 
     /// The fingerprint of the contract that is shown so: for a program that has no more of it than

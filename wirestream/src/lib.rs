@@ -112,12 +112,16 @@ pub use error::{LostReason, NoError, SendError, StreamError, TrySendError};
 pub use futures_util::{Sink, SinkExt, Stream, StreamExt, TryStreamExt};
 pub use memory::MemoryTransport;
 pub use messages::bus::{Arrival, Bus, BusError, BusInbox};
+pub use messages::{
+    ChannelError, Listener, MessageConfig, MessageCounters, MessageError, Messages, Outage, Post,
+    PostError, Scope, SessionMessages, SubscribeError, Subscription,
+};
 pub use metrics::Metrics;
 pub use receiver::{Receiver, Unary};
 pub use sender::{Sender, SenderSink};
 pub use server::{
     Accepted, Arguments, BuildError, Endpoint, Failed, IncomingCall, IntoFault, NotImplemented,
-    Parameters, Server, ServerBuilder,
+    Parameters, RevokeError, Server, ServerBuilder,
 };
 pub use session::{HookId, Session, SessionClosed, SessionId};
 pub use transport::{

@@ -3,11 +3,13 @@
 mod access;
 mod call;
 mod endpoint;
+mod revocations;
 #[cfg(test)]
 mod tests;
 
 pub use call::{Accepted, IncomingCall, NotImplemented};
 pub use endpoint::{Arguments, Endpoint, Failed, IntoFault, Parameters};
+pub use revocations::RevokeError;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -26,6 +28,8 @@ use wirestream_protocol::{
 use crate::authentication::{Access, Authentication, Revocation};
 use crate::driver::Driver;
 use crate::link::Link;
+use crate::messages::bus::Bus;
+use crate::messages::{Hub, MessageConfig, Messages};
 use crate::metrics::{Ledger, Metrics};
 use crate::report;
 use crate::session::{Session, split_method};
@@ -48,6 +52,9 @@ struct Shared {
     endpoints: HashMap<String, HashMap<String, Method>>,
     authenticator: Option<Authenticator>,
     guard: Arc<Guard>,
+    hub: Arc<Hub>,
+    /// Tells this server's revocations from those of others.
+    origin: u64,
     connections: Mutex<Connections>,
     ledger: Arc<Ledger>,
 }
@@ -89,6 +96,12 @@ pub enum BuildError {
         "a contract or an access of endpoint `{0}` comes before any method that it could be of"
     )]
     StrayContract(String),
+    /// A setting of [`MessageConfig`] is too small.
+    #[error("the message setting `{setting}` is too small")]
+    MessageConfig {
+        /// The setting's name.
+        setting: &'static str,
+    },
 }
 
 /// Makes a [`Server`].
@@ -98,6 +111,8 @@ pub struct ServerBuilder {
     limits: Limits,
     endpoints: Vec<Endpoint>,
     authenticator: Option<Authenticator>,
+    messages: MessageConfig,
+    bus: Option<Arc<dyn Bus>>,
 }
 
 impl ServerBuilder {
@@ -140,13 +155,29 @@ impl ServerBuilder {
         self
     }
 
-    /// The server.
+    /// What messages between sessions may cost.
+    pub fn messages(mut self, config: MessageConfig) -> Self {
+        self.messages = config;
+        self
+    }
+
+    /// What carries messages to other servers, and revocations. Without one, a server's messages
+    /// stay within it.
+    pub fn bus(mut self, bus: impl Bus) -> Self {
+        self.bus = Some(Arc::new(bus));
+        self
+    }
+
+    /// The server. Its bus starts.
     ///
     /// # Errors
-    /// [`BuildError`]: two things of one name, a contract without a method, limits that do not
-    /// agree, or a protected method without an authenticator.
+    /// [`BuildError`]: two things of one name, a contract without a method, limits or settings that
+    /// do not agree, or a protected method without an authenticator.
     pub fn build(self) -> Result<Server, BuildError> {
         self.limits.validate().map_err(BuildError::Limits)?;
+        if let Some(setting) = self.messages.too_small() {
+            return Err(BuildError::MessageConfig { setting });
+        }
         let mut endpoints = HashMap::new();
         for endpoint in self.endpoints {
             if endpoint.stray_contract {
@@ -166,15 +197,20 @@ impl ServerBuilder {
                 return Err(BuildError::DuplicateEndpoint(endpoint.name));
             }
         }
+        let hub = Hub::new(self.messages, &self.limits, self.bus);
         let shared = Shared {
             limits: self.limits,
             endpoints,
             authenticator: self.authenticator,
             guard: Arc::default(),
+            hub,
+            origin: fastrand::u64(..),
             connections: Mutex::default(),
             ledger: Arc::default(),
         };
-        Ok(Server { shared: Arc::new(shared) })
+        let server = Server { shared: Arc::new(shared) };
+        server.join_cluster();
+        Ok(server)
     }
 }
 
@@ -183,6 +219,8 @@ impl fmt::Debug for ServerBuilder {
         f.debug_struct("ServerBuilder")
             .field("limits", &self.limits)
             .field("endpoints", &self.endpoints)
+            .field("messages", &self.messages)
+            .field("bus", &self.bus)
             .finish_non_exhaustive()
     }
 }
@@ -201,6 +239,11 @@ impl Server {
     /// How many connections there are.
     pub fn connections(&self) -> usize {
         self.shared.connections().open.len()
+    }
+
+    /// Posts messages to sessions and subscribes to theirs, from outside of a session.
+    pub fn messages(&self) -> Messages {
+        Messages::new(Arc::clone(&self.shared.hub))
     }
 
     /// What it does and has done, in numbers. Its connections are those that are served: one whose
@@ -279,7 +322,8 @@ impl Server {
         report::shutdown_done();
     }
 
-    /// Takes a right back, on this server: calls to methods that require it end with
+    /// Takes a right back, on this server alone, where [`revoke_everywhere`](Self::revoke_everywhere)
+    /// does so on all of a cluster: calls to methods that require it end with
     /// [`StreamError::Revoked`](crate::StreamError::Revoked), their handlers are dropped, and calls
     /// that are just being let in are refused. Others of the same user go on. How many calls were
     /// ended.
@@ -287,11 +331,14 @@ impl Server {
     /// Further calls are let in if the authenticator says so: it must know of the revocation before
     /// this is called.
     pub fn revoke(&self, revocation: &Revocation) -> usize {
-        let connections = self.shared.connections();
-        let callers: Vec<_> =
-            connections.open.values().map(|open| Arc::clone(&open.caller)).collect();
-        drop(connections);
+        let callers = self.callers();
         self.shared.guard.revoke(revocation, callers.iter().map(|caller| &**caller))
+    }
+
+    /// Who is at the other ends of all connections.
+    fn callers(&self) -> Vec<Arc<Caller>> {
+        let connections = self.shared.connections();
+        connections.open.values().map(|open| Arc::clone(&open.caller)).collect()
     }
 
     fn register(&self, open: &Open, now: Time) -> Registered {
@@ -334,7 +381,8 @@ impl Server {
             }
         };
         let token = request.token.filter(|_| *method.access != Access::Anonymous);
-        let session = Session::new(request.method, peer, token, request.metadata);
+        let hub = Arc::clone(&self.shared.hub);
+        let session = Session::new(request.method, peer, token, request.metadata, hub);
         link.watch(id, &span, Some(&session));
         let incoming = IncomingCall {
             link: Arc::clone(link),

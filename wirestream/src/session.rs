@@ -5,10 +5,11 @@ mod tests;
 use std::any::Any;
 use std::fmt;
 use std::future::Future;
+use std::mem::take;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -16,6 +17,7 @@ use futures_util::FutureExt;
 use wirestream_protocol::Token;
 
 use crate::authentication::Authentication;
+use crate::messages::{Hub, Seat, SessionMessages};
 use crate::report;
 use crate::transport::BoxFuture;
 use crate::waiters::{Waiter, Waiters};
@@ -69,6 +71,7 @@ struct Inner {
     token: Option<Token>,
     authentication: OnceLock<Authentication>,
     metadata: Vec<(String, Bytes)>,
+    hub: Arc<Hub>,
     state: Mutex<State>,
 }
 
@@ -84,6 +87,17 @@ struct State {
     objects: Objects,
     /// The hooks have run: nothing is kept any more.
     over: bool,
+    /// Made when it first subscribes.
+    tied: Option<Box<Tied>>,
+}
+
+/// What ends with a session.
+#[derive(Default)]
+struct Tied {
+    /// What its listeners do, until the task that runs the handler takes them over.
+    listeners: Vec<BoxFuture<()>>,
+    /// Its subscriptions, some of which are over.
+    seats: Vec<Weak<Seat>>,
 }
 
 type Hook = Box<dyn FnOnce() -> BoxFuture<()> + Send>;
@@ -113,12 +127,13 @@ impl Session {
         peer: Option<SocketAddr>,
         token: Option<Token>,
         metadata: Vec<(String, Bytes)>,
+        hub: Arc<Hub>,
     ) -> Self {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let id = SessionId(LAST.fetch_add(1, Ordering::Relaxed) + 1);
         let authentication = OnceLock::new();
         let state = Mutex::default();
-        Self(Arc::new(Inner { id, method, peer, token, authentication, metadata, state }))
+        Self(Arc::new(Inner { id, method, peer, token, authentication, metadata, hub, state }))
     }
 
     /// This session's name within the process.
@@ -161,6 +176,38 @@ impl Session {
     /// The notes that the caller sent beside the arguments.
     pub fn metadata(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.0.metadata.iter().map(|(key, value)| (key.as_str(), &value[..]))
+    }
+
+    /// Posts messages to other sessions, and hears theirs, as long as the session is open.
+    pub fn messages(&self) -> SessionMessages {
+        SessionMessages::new(Arc::clone(&self.0.hub), self.clone())
+    }
+
+    /// Has a subscription end with the session.
+    pub(crate) fn ends(&self, seat: &Arc<Seat>) -> Result<(), SessionClosed> {
+        let mut state = self.state();
+        if state.closed {
+            return Err(SessionClosed);
+        }
+        let seats = &mut state.tied.get_or_insert_default().seats;
+        if seats.len() == seats.capacity() {
+            seats.retain(|seat| seat.strong_count() > 0); // before more room is made for more
+        }
+        seats.push(Arc::downgrade(seat));
+        Ok(())
+    }
+
+    /// Has a listener run beside the handler.
+    pub(crate) fn runs(&self, listener: BoxFuture<()>) -> Result<(), SessionClosed> {
+        let mut state = self.state();
+        if state.closed {
+            return Err(SessionClosed);
+        }
+        state.tied.get_or_insert_default().listeners.push(listener);
+        let handler = state.handler.take();
+        drop(state);
+        handler.into_iter().for_each(Waker::wake);
+        Ok(())
     }
 
     /// Adds a hook that runs once when the session closes: after the method's future was dropped,
@@ -253,11 +300,19 @@ impl Session {
         state.handler.take()
     }
 
-    /// Ready once the call is over; for the task that runs the handler.
-    pub(crate) fn poll_call_ended(&self, cx: &Context<'_>) -> Poll<()> {
+    /// Ready once the call is over; for the task that runs the handler. Hands over the listeners
+    /// that have come in.
+    pub(crate) fn poll_call_ended(
+        &self,
+        listeners: &mut Vec<BoxFuture<()>>,
+        cx: &Context<'_>,
+    ) -> Poll<()> {
         let mut state = self.state();
         if state.call_ended {
             return Poll::Ready(());
+        }
+        if let Some(tied) = &mut state.tied {
+            listeners.append(&mut tied.listeners);
         }
         match &mut state.handler {
             Some(waker) if waker.will_wake(cx.waker()) => {}
@@ -266,13 +321,16 @@ impl Session {
         Poll::Pending
     }
 
-    /// Wakes who waits for the session to be closed, from now on at once.
+    /// Ends what the session hears, and wakes who waits for it to be closed, from now on at once.
     fn begin_close(&self) {
-        let waiting = {
-            let mut state = self.state();
-            state.closed = true;
-            state.waiting_for_close.take().collect::<Vec<_>>()
-        };
+        let mut state = self.state();
+        state.closed = true;
+        let waiting: Vec<_> = state.waiting_for_close.take().collect();
+        let Tied { listeners, seats } = state.tied.take().map(|tied| *tied).unwrap_or_default();
+        drop(state);
+        // Dropped outside the lock, and what the application's code does there hurts nobody.
+        catch_unwind(AssertUnwindSafe(|| drop(listeners))).unwrap_or_else(std::mem::forget);
+        seats.iter().filter_map(Weak::upgrade).for_each(|seat| seat.end());
         waiting.into_iter().for_each(Waker::wake);
     }
 
@@ -317,7 +375,7 @@ impl Drop for Unclosed {
         let (hooks, objects) = {
             let mut state = self.0.state();
             state.over = true;
-            (std::mem::take(&mut state.hooks), state.objects.take())
+            (take(&mut state.hooks), state.objects.take())
         };
         // All of it is the user's: outside the lock, and one that panics keeps no other.
         hooks.into_iter().for_each(|(_, hook)| drop_quietly(hook));

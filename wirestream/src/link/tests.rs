@@ -1,8 +1,9 @@
 use bytes::Bytes;
 use wirestream_protocol::wire::{Frame, Open};
-use wirestream_protocol::{Config, Role, Time};
+use wirestream_protocol::{Config, Limits, Role, Time};
 
 use super::*;
+use crate::messages::{Hub, MessageConfig};
 
 /// A server's link, and a peer that says what a test likes.
 struct Served(Arc<Link>);
@@ -45,11 +46,12 @@ fn open(call: u32) -> Frame<'static> {
 }
 
 fn session() -> Session {
-    Session::new("E.m".into(), None, None, Vec::new())
+    let hub = Hub::new(MessageConfig::default(), &Limits::default(), None);
+    Session::new("E.m".into(), None, None, Vec::new(), hub)
 }
 
 fn has_ended(session: &Session) -> bool {
-    session.poll_call_ended(&Context::from_waker(Waker::noop())).is_ready()
+    session.poll_call_ended(&mut Vec::new(), &Context::from_waker(Waker::noop())).is_ready()
 }
 
 /// R-CALL-6

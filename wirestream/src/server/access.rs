@@ -78,6 +78,12 @@ impl Caller {
         }
     }
 
+    /// Forgets who the caller is, whoever that was.
+    pub(super) fn forget_whoever(&self) {
+        let known = self.known().take();
+        drop(known); // perhaps the authenticator's own future
+    }
+
     /// Forgets who the caller is, if that is concerned or not known yet.
     fn forget(&self, revocation: &Revocation) {
         self.known().take_if(|known| match known.answer.peek() {

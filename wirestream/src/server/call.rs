@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_core::Stream;
+use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use serde::Serialize;
 use wirestream_protocol::{CallId, Fault, RejectCode, Rejection};
@@ -303,11 +304,13 @@ pub(super) async fn run(link: Arc<Link>, id: CallId, session: Session, handler: 
     let slot = Slot { link, id };
     let is_live = slot.link.with(|core| core.attach(id, session.clone()));
     let mut handler = AssertUnwindSafe(handler).catch_unwind();
+    let mut listeners = Listeners::default();
     if is_live {
         let done = poll_fn(|cx| {
-            if session.poll_call_ended(cx).is_ready() {
+            if session.poll_call_ended(&mut listeners.new, cx).is_ready() {
                 return Poll::Ready(Ok(()));
             }
+            listeners.poll(cx);
             handler.poll_unpin(cx)
         });
         // Its reply failed as the panic dropped it.
@@ -315,8 +318,30 @@ pub(super) async fn run(link: Arc<Link>, id: CallId, session: Session, handler: 
     }
     catch_unwind(AssertUnwindSafe(|| drop(handler)))
         .unwrap_or_else(|panic| report::method_panicked(&session, panic));
+    catch_unwind(AssertUnwindSafe(|| drop(listeners))).unwrap_or_else(std::mem::forget);
     drop(slot);
     unclosed.close().await;
+}
+
+/// The listeners of a session, each run until it was removed.
+#[derive(Default)]
+struct Listeners {
+    new: Vec<BoxFuture<()>>,
+    running: Option<FuturesUnordered<BoxFuture<()>>>,
+}
+
+impl Listeners {
+    fn poll(&mut self, cx: &mut Context<'_>) {
+        if !self.new.is_empty() {
+            self.running.get_or_insert_default().extend(self.new.drain(..));
+        }
+        let Some(running) = &mut self.running else { return };
+        // What a listener panics with while it is dropped ends here.
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            while let Poll::Ready(Some(())) = running.poll_next_unpin(cx) {}
+        }));
+        polled.unwrap_or_else(std::mem::forget);
+    }
 }
 
 /// A call's slot on the callee's side. Freed when it is dropped, the call ended if it was not.

@@ -1,0 +1,76 @@
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Poll;
+
+use futures_util::future::{AbortHandle, Abortable};
+use futures_util::{FutureExt, StreamExt};
+
+use super::counters::count;
+use super::error::MessageError;
+use super::subscription::Subscription;
+use crate::contract::Message;
+use crate::transport::BoxFuture;
+
+/// How many messages a listener is called for before the session's method has its turn.
+const TURN: usize = 32;
+
+/// Names a listener, to remove it. Clones name the same one; dropping them removes nothing.
+#[derive(Clone, Debug)]
+pub struct Listener(AbortHandle);
+
+impl Listener {
+    /// Removes the listener: it is not called any more, but for a call that is under way. It may
+    /// be called from within the listener. Again it does nothing.
+    pub fn remove(&self) {
+        self.0.abort();
+    }
+
+    /// Whether it was removed.
+    pub fn is_removed(&self) -> bool {
+        self.0.is_aborted()
+    }
+
+    /// A listener, and what calls it as long as it is polled.
+    pub(super) fn new<T, F>(
+        mut subscription: Subscription<T>,
+        mut listener: F,
+    ) -> (Self, BoxFuture<()>)
+    where
+        T: Message,
+        F: FnMut(Result<T, MessageError>) + Send + 'static,
+    {
+        let (handle, registration) = AbortHandle::new_pair();
+        let this = Self(handle);
+        let name = this.clone();
+        let calling = async move {
+            let mut turn = 0;
+            while let Some(message) = subscription.next().await {
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| listener(message))) {
+                    std::mem::forget(panic); // it may panic when it is dropped
+                    count(&subscription.seat().hub().counters.listener_panics);
+                }
+                if name.is_removed() {
+                    return;
+                }
+                turn += 1;
+                if turn % TURN == 0 {
+                    give_way().await;
+                }
+            }
+        };
+        (this, Box::pin(Abortable::new(calling, registration).map(drop)))
+    }
+}
+
+/// Lets the others of the task have their turn.
+async fn give_way() {
+    let mut has_waited = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut has_waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
