@@ -118,7 +118,7 @@ impl Hub {
         self.counters.snapshot(self.channels().len())
     }
 
-    /// Whether applications may use a channel of this name.
+    /// Whether applications may use a channel of this name (R-BUS-4).
     pub(super) fn check(&self, channel: &str) -> Result<(), ChannelError> {
         let (size, limit) = (channel.len(), self.config.channel);
         match channel.chars().next() {
