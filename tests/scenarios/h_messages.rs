@@ -201,12 +201,12 @@ async fn h4_nothing_is_left_of_what_a_closed_session_heard(net: Net) {
         assert_eq!(rig.server.messages().counters().subscriptions, 3);
         say(&client, "news", "hello").await;
         assert_eq!(next(&mut heard).await, "hello");
+        let mut other = outliving.recv().await.expect("a subscription");
+        assert_eq!(soon("a message", other.next()).await, Some(Ok("hello".into())));
         match ends {
             "cut" => client.line.cut(),
             _ => drop(heard),
         }
-        let mut other = outliving.recv().await.expect("a subscription");
-        assert_eq!(soon("a message", other.next()).await, Some(Ok("hello".into())));
         assert_eq!(soon("the end", other.next()).await, None);
         kept.push(other);
         nothing_left(&rig.server.messages()).await;

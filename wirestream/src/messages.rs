@@ -147,7 +147,7 @@ impl Messages {
         let sealed = bus.map(|bus| (bus, envelope::seal(fingerprint, &payload)));
         let item = Item::Message { fingerprint, payload };
         let Some((bus, sealed)) = sealed else {
-            hub.post(channel, item);
+            hub.post(channel, &item);
             return Post::done(Ok(()));
         };
         let outcome = bus.publish(channel, sealed);

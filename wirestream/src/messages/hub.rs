@@ -135,12 +135,12 @@ impl Hub {
     }
 
     /// Gives a message to who reads it on this server.
-    pub(super) fn post(&self, channel: &str, item: Item) {
+    pub(super) fn post(&self, channel: &str, item: &Item) {
         let Some(channel) = self.find(channel) else { return };
         let mut pushed = Pushed::default();
         let mut state = channel.state();
-        state.near.push(&item, &self.config, &mut pushed);
-        state.wide.push(&item, &self.config, &mut pushed);
+        state.near.push(item, &self.config, &mut pushed);
+        state.wide.push(item, &self.config, &mut pushed);
         drop(state);
         self.pushed(pushed);
     }

@@ -53,7 +53,7 @@ impl Again {
             return Err(PostError::Bus(error));
         }
         count(&hub.counters.went_local);
-        hub.post(&channel, item);
+        hub.post(&channel, &item);
         Ok(())
     }
 }
