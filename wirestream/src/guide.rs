@@ -5,6 +5,8 @@
 //! - [A tour](tour): all of Wirestream, in the order in which a program needs it.
 //! - [Sessions](sessions): what a method knows of its call, and what happens when that ends.
 //! - [Authentication](authentication): who calls, what they may do, and how that is taken back.
+//! - [Messages](messages): channels between the sessions of a server.
+//! - [Clustering](clustering): the same across servers, and what holds when the bus is down.
 //! - [Cancel safety](cancel_safety): what a future leaves behind that is dropped before it is done.
 //! - [Watching it run](watching): spans, events and numbers for those who operate it.
 //! - [Streaming endpoints](streaming_endpoints): the older, manual way, for apps that come from there.
@@ -24,6 +26,16 @@ pub mod sessions {}
 ///
 #[doc = include_str!("../docs/authentication.md")]
 pub mod authentication {}
+
+/// Channels between the sessions of a server.
+///
+#[doc = include_str!("../docs/messages.md")]
+pub mod messages {}
+
+/// Messages and revocations across servers.
+///
+#[doc = include_str!("../docs/clustering.md")]
+pub mod clustering {}
 
 /// What a future leaves behind that is dropped before it is done.
 ///

@@ -64,6 +64,8 @@ pub enum Scope {
 /// - Between servers a message arrives at most once; where some may be missing, subscribers are
 ///   told of a [gap](MessageError::Gap).
 ///
+/// [The guide](crate::guide::messages) has more of it.
+///
 /// ```
 /// use futures_util::StreamExt;
 /// use wirestream::Server;
@@ -265,12 +267,11 @@ impl SessionMessages {
     ///
     /// ```
     /// # async fn method(session: wirestream::Session) -> Result<(), Box<dyn std::error::Error>> {
-    /// let messages = session.messages();
-    /// let listener = messages.listen("news", |line| match line {
-    ///     Ok(line) => println!("{line}", line = String::to_uppercase(&line)),
+    /// let print = |line: Result<String, _>| match line {
+    ///     Ok(line) => println!("{line}"),
     ///     Err(error) => println!("({error})"),
-    /// });
-    /// let listener = listener.await?;
+    /// };
+    /// let listener = session.messages().listen("news", print).await?;
     /// // ...
     /// listener.remove();
     /// # Ok(())
