@@ -12,6 +12,7 @@ mod e_status;
 mod f_sessions;
 mod g_authentication;
 mod h_messages;
+mod i_redis;
 mod ids;
 mod j_streaming_endpoints;
 mod k_load;

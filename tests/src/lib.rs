@@ -26,6 +26,9 @@ use wirestream_tokio::ServeConfig;
 
 pub mod bus;
 pub mod canary;
+pub mod lobby;
+#[path = "../../messages-redis/tests/real/server.rs"]
+pub mod redis_server;
 #[cfg(feature = "tls")]
 mod tls;
 
