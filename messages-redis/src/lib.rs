@@ -4,12 +4,13 @@
 //! A [`RedisBus`] is a [`Bus`](wirestream::Bus), which a server is given when it is built:
 //!
 //! ```no_run
+//! use wirestream::Server;
 //! use wirestream_redis::RedisBus;
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! let bus = RedisBus::new("redis://:password@redis.example.com/0")?;
 //! bus.ready().await?; // optional: fails here, in words, if Redis is not there
-//! # drop(bus);
+//! let server = Server::builder().bus(bus).build()?;
 //! # Ok(())
 //! # }
 //! ```
