@@ -26,6 +26,7 @@ scenarios! {
     j4_a_slow_handler_keeps_nobody_else_waiting,
     j5_a_handler_that_fails_or_panics_is_reported_and_the_stream_goes_on,
     j5_a_stream_that_fails_to_open_is_over,
+    j6_one_users_message_is_forwarded_to_another,
     j7_a_stream_is_opened_closed_and_opened_again,
     j7_each_change_of_status_is_told_once,
     j7_closing_handles_what_was_sent_before,
@@ -426,6 +427,81 @@ async fn j5_a_stream_that_fails_to_open_is_over(net: Net) {
         assert_eq!(connection.status(), StreamingStatus::Closed(Some(failed)));
         assert_eq!(next_line(&mut lines).await, "closed");
     }
+}
+
+/// J6: each user hears the channel of their own, on which others write to them.
+async fn j6_one_users_message_is_forwarded_to_another(net: Net) {
+    struct Mail;
+    fn user(session: &StreamingSession) -> String {
+        session.authentication().expect("a login").user().to_owned()
+    }
+    impl StreamingEndpoint for Mail {
+        async fn stream_opened(&self, session: &StreamingSession) -> Result<(), Failed> {
+            let channel = format!("user_{}", user(session));
+            let mut letters = session.messages().subscribe::<String>(&channel).await?;
+            let reader = session.clone();
+            // It ends with the session, as its subscription does.
+            tokio::spawn(async move {
+                while let Some(Ok(letter)) = letters.next().await {
+                    if reader.send_stream_message(letter).await.is_err() {
+                        return;
+                    }
+                }
+            });
+            Ok(())
+        }
+
+        async fn handle_stream_message(
+            &self,
+            session: &StreamingSession,
+            message: Value,
+        ) -> Result<(), Failed> {
+            let (to, text) = message.to::<(String, String)>()?;
+            let letter = format!("{}: {text}", user(session));
+            session.messages().post(&format!("user_{to}"), &letter).await?;
+            Ok(())
+        }
+    }
+    let authenticator = async |token: Token| {
+        let name = token.as_bytes().strip_suffix(CANARY.as_bytes());
+        let name = name.map(|name| String::from_utf8_lossy(name).into_owned());
+        Ok(name.map(Authentication::new))
+    };
+    let mail = Endpoint::new("Mail").streaming(Mail).access(Access::Login);
+    let server = Server::builder().authenticator(authenticator).endpoint(mail);
+    let rig = Rig::start(net, server.build().unwrap()).await;
+    let letter = |to: &str, text: &str| Value::from_serialize(&(to, text)).expect("a letter");
+    let mut streams: Vec<_> = ["ann", "bob", "eve"]
+        .map(|name| {
+            let client = rig.client();
+            let token = Token::new(format!("{name}{CANARY}"));
+            client.set_token(Some(token)).expect("a short token");
+            let (connection, messages) = client.streaming("Mail");
+            connection.open();
+            (connection, messages)
+        })
+        .into();
+    for (connection, _) in &streams {
+        status(connection, &StreamingStatus::Open).await;
+    }
+    let [(ann, to_ann), (bob, to_bob), (_eve, to_eve)] = &mut streams[..] else { unreachable!() };
+    for n in 0..10 {
+        ann.send(letter("bob", &format!("question {n}"))).await.unwrap();
+        assert_eq!(next(to_bob).await, Ok(format!("ann: question {n}")));
+        bob.send(letter("ann", &format!("answer {n}"))).await.unwrap();
+        assert_eq!(next(to_ann).await, Ok(format!("bob: answer {n}")));
+    }
+    // Who is away does not hear it later.
+    bob.close();
+    closed(bob).await;
+    ann.send(letter("bob", "are you there?")).await.unwrap();
+    ann.send(letter("ann", "to myself")).await.unwrap();
+    assert_eq!(next(to_ann).await, Ok("ann: to myself".into()));
+    bob.open();
+    status(bob, &StreamingStatus::Open).await;
+    ann.send(letter("bob", "welcome back")).await.unwrap();
+    assert_eq!(next(to_bob).await, Ok("ann: welcome back".into()));
+    assert!(to_eve.next().now_or_never().is_none());
 }
 
 /// J7: with the listener that it has.
