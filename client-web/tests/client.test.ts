@@ -139,6 +139,28 @@ describe("a connection", () => {
     expect(call.reply.held).toBe(16_384);
   });
 
+  test("takes back the credit of what is given up before it was sent", () => {
+    const connection = new Connection(DEFAULTS, undefined, () => 0);
+    const open = () =>
+      connection.open({ method: "E.m", parameters: 3, metadata: [], payload: hex("") });
+    const [given, kept] = [open(), open()];
+    const sent: string[] = [];
+    const offer = (call: typeof given, half: number) =>
+      call.parameters[half]?.offer({
+        payload: new Uint8Array(4096),
+        done: (result) => sent.push(result),
+      });
+    // The floors: 16,384 bytes for all, of which each request takes 64.
+    for (const half of [0, 1, 2]) offer(given, half);
+    offer(kept, 0);
+    expect(sent).toEqual(["ok", "ok", "ok"]);
+    given.release();
+    expect(sent).toEqual(["ok", "ok", "ok", "ok"]);
+    offer(kept, 1);
+    offer(kept, 2);
+    expect(sent).toHaveLength(6);
+  });
+
   test("does not lock up when a large request waits for Hello behind messages", () => {
     const connection = new Connection(DEFAULTS, undefined, () => 0);
     const open = (size: number) =>
