@@ -1,3 +1,4 @@
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 #[cfg(feature = "tls")]
@@ -57,9 +58,16 @@ impl Address {
         if url.contains('#') {
             return Err(unusable("a WebSocket URL has no fragment (#)"));
         }
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        let host = authority.host();
+        let in_brackets = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let host = in_brackets.unwrap_or(host);
         if host.is_empty() {
             return Err(unusable("no host in it"));
+        }
+        if host.contains(['[', ']'])
+            || in_brackets.is_some_and(|ip| ip.parse::<Ipv6Addr>().is_err())
+        {
+            return Err(unusable("brackets stand around an IPv6 address, and nowhere else"));
         }
         let named_port = authority.as_str().len() > authority.host().len();
         let port = match authority.port_u16() {

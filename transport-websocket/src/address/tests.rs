@@ -38,6 +38,8 @@ fn what_is_not_a_usable_url_is_refused_in_words() {
         ("ws://example.com:66000", "the port is not a number up to 65535"),
         ("ws://example.com/#part", "a WebSocket URL has no fragment (#)"),
         ("ws://[]:80/", "no host in it"),
+        ("ws://a[::1]:80/", "brackets stand around an IPv6 address, and nowhere else"),
+        ("ws://[localhost]/", "brackets stand around an IPv6 address, and nowhere else"),
     ] {
         let error = Address::parse(url).unwrap_err();
         assert_eq!(error.kind, ConnectErrorKind::Address, "{url}");
