@@ -86,6 +86,9 @@ mod codec;
 mod contract;
 mod driver;
 mod error;
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod guide;
 mod link;
 mod memory;
