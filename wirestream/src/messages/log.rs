@@ -65,7 +65,7 @@ struct Entry {
 struct Reader {
     /// What it reads next.
     position: u64,
-    /// Where it is to be told of gaps: ascending, each once.
+    /// Where it is to be told of gaps: ascending, each once, and one at most among what it missed.
     gaps: VecDeque<u64>,
     waker: Option<Waker>,
     /// Its place among those that sleep.
@@ -146,10 +146,14 @@ impl Log {
 
     /// Tells all readers, behind what they have not read, that something may be missing.
     pub(super) fn gap(&mut self, pushed: &mut Pushed) {
-        let head = self.head();
+        let (base, head) = (self.base, self.head());
         for reader in self.readers.iter_mut().flatten() {
             if !reader.has_ended && reader.gaps.back() != Some(&head) {
                 reader.gaps.push_back(head);
+                // Those among what it missed come together, so they need not be kept apart.
+                while reader.gaps.get(1).is_some_and(|&gap| gap <= base) {
+                    reader.gaps.pop_front();
+                }
             }
         }
         self.wake(&mut pushed.wakers);

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::task::Wake;
 
@@ -155,6 +156,19 @@ fn a_gap_is_told_where_it_lies_and_once() {
 }
 
 #[test]
+fn gaps_that_nobody_reads_are_bounded_as_messages_are() {
+    let mut log = Tried::new(3, 100);
+    let reader = log.log.enter();
+    for _ in 0..1_000 {
+        log.push("a");
+        log.gap();
+    }
+    let kept = log.log.readers[reader].as_ref().map(|reader| reader.gaps.len());
+    assert!(kept <= Some(5), "{kept:?} gaps are kept");
+    assert_eq!(log.drain(reader), "!997 ? a ? a ? a ?");
+}
+
+#[test]
 fn a_reader_that_has_ended_finds_nothing_more() {
     let mut log = Tried::new(3, 100);
     let (one, other) = (log.log.enter(), log.log.enter());
@@ -227,49 +241,86 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// A reader, as it is to be.
+struct Model {
+    key: usize,
+    /// The number of the message that it is to find.
+    next: usize,
+    /// Up to which it has been counted as missing what it did not read.
+    counted: usize,
+    /// Before which messages it is to be told of a gap.
+    gaps: BTreeSet<usize>,
+}
+
 proptest! {
-    /// Whatever readers do, each gets every message that it did not miss, in order; what it
-    /// missed is counted; and nothing is kept that nobody is to read.
+    /// Whatever readers do, each gets every message that it did not miss, in order, and each gap
+    /// where it lies; what it missed is told and counted exactly; and nothing is kept that nobody is
+    /// to read.
     #[test]
     fn messages_are_read_counted_or_missed_never_lost(steps in prop::collection::vec(step(), 0..200)) {
         let mut log = Tried::new(4, 12);
-        // The key of each, and the number of the message that it is to find.
-        let mut readers: Vec<(usize, usize)> = Vec::new();
-        let mut pushed = 0;
+        let mut readers: Vec<Model> = Vec::new();
+        let (mut pushed, mut missed) = (0, 0);
         for step in steps {
             match step {
-                Step::Enter => readers.push((log.log.enter(), pushed)),
+                Step::Enter => {
+                    let key = log.log.enter();
+                    readers.push(Model { key, next: pushed, counted: pushed, gaps: BTreeSet::new() });
+                }
                 Step::End(at) if !readers.is_empty() => {
-                    let (key, _) = readers.swap_remove(at % readers.len());
+                    let Model { key, .. } = readers.swap_remove(at % readers.len());
                     log.log.end(key);
                     log.log.leave(key);
                 }
                 Step::Push(size) => {
                     log.push(&format!("{pushed:0>size$}"));
                     pushed += 1;
+                    let oldest = pushed - log.log.entries.len();
+                    for reader in &mut readers {
+                        missed += oldest.saturating_sub(reader.counted.max(reader.next));
+                        reader.counted = reader.counted.max(oldest);
+                    }
                 }
-                Step::Gap => log.gap(),
+                Step::Gap => {
+                    log.gap();
+                    for reader in &mut readers {
+                        reader.gaps.insert(pushed);
+                    }
+                }
                 Step::Read(at) if !readers.is_empty() => {
                     let at = at % readers.len();
-                    let (key, next) = &mut readers[at];
+                    let Model { key, next, gaps, .. } = &mut readers[at];
                     match log.log.read(*key, &Context::from_waker(Waker::noop())).0 {
                         Poll::Ready(Some(Found::Item(Item::Message { payload, .. }))) => {
                             let number: usize = String::from_utf8(payload.to_vec()).unwrap().parse().unwrap();
                             prop_assert_eq!(number, *next);
+                            prop_assert!(!gaps.contains(next));
                             *next += 1;
                         }
-                        Poll::Ready(Some(Found::Lagged(missed))) => *next += missed as usize,
-                        Poll::Ready(Some(Found::Gap)) => {}
-                        Poll::Pending => prop_assert_eq!(*next, pushed),
+                        Poll::Ready(Some(Found::Lagged(missed))) => {
+                            prop_assert!(missed > 0);
+                            *next += missed as usize;
+                            // Those among what was missed come together, behind it.
+                            let behind = gaps.split_off(next);
+                            let among = !replace(gaps, behind).is_empty();
+                            gaps.extend(among.then_some(*next));
+                        }
+                        Poll::Ready(Some(Found::Gap)) => prop_assert!(gaps.remove(next)),
+                        Poll::Pending => {
+                            prop_assert_eq!(*next, pushed);
+                            prop_assert!(gaps.is_empty());
+                        }
                         other => panic!("{other:?}"),
                     }
                 }
                 Step::End(_) | Step::Read(_) => {}
             }
-            let oldest = readers.iter().map(|(_, next)| *next).min().unwrap_or(pushed);
+            let oldest = readers.iter().map(|reader| reader.next).min().unwrap_or(pushed);
             let kept = log.log.entries.len();
             prop_assert!(kept <= 4 && log.log.bytes <= 12);
             prop_assert!(kept <= pushed - oldest, "what all have read is kept");
+            prop_assert!(log.log.readers.iter().flatten().all(|reader| reader.gaps.len() <= 6));
+            prop_assert_eq!(log.missed, missed as u64);
         }
     }
 }
