@@ -41,7 +41,7 @@ pub struct RedisConfig {
     /// and what somebody else has published is passed over. 1 MiB.
     pub message: usize,
     /// How many bytes of messages may wait to be published, those included that Redis has not
-    /// confirmed: who publishes more waits. 8 MiB.
+    /// confirmed: who publishes more is told [`Full`](wirestream::BusError::Full). 8 MiB.
     pub queue: usize,
     /// Whether channels are sharded (`SSUBSCRIBE`, Redis 7): in a cluster a message then goes to one
     /// shard, where otherwise it goes to each of its nodes. A namespace is on one shard as a whole.
