@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, Stream, StreamExt, stream};
 use tracing::Level;
+use wirestream::streaming::{StreamingEndpoint, StreamingError, StreamingSession};
 use wirestream::{
-    Access, Authentication, ClientConfig, Endpoint, Failed, NoError, Receiver, RejectCode, Server,
-    ServerBuilder, Session, StreamError, Token, channel,
+    Access, Authentication, ClientConfig, Endpoint, Failed, MessageError, NoError, Receiver,
+    RejectCode, Server, ServerBuilder, Session, StreamError, Token, Value, channel,
 };
 use wirestream_tests::canary::CANARY;
 use wirestream_tests::{LONG, Net, Rig, TestClient, scenarios, soon, until};
@@ -25,6 +26,8 @@ scenarios! {
     a_reply_that_cannot_be_sent_is_told,
     a_panic_is_told_with_its_method,
     a_close_hook_that_panics_is_told,
+    a_listener_that_panics_is_told,
+    a_handler_of_a_streaming_endpoint_that_fails_or_panics_is_told,
     a_call_that_is_given_up_is_told_as_cancelled,
     a_lost_connection_is_told_with_its_calls,
     a_peer_that_breaks_a_rule_is_told_with_the_rule,
@@ -68,6 +71,15 @@ async fn hooked(session: Session, (): (), (): ()) -> Result<(), NoError> {
     Ok(())
 }
 
+fn listening(session: Session, (): (), (): ()) -> impl Stream<Item = Result<(), NoError>> {
+    let listens = async move {
+        let panics = |heard: Result<u8, MessageError>| panic!("it heard {}", heard.unwrap());
+        session.messages().listen("news", panics).await.map(drop).unwrap();
+        stream::once(async { Ok(()) }).chain(stream::pending())
+    };
+    listens.flatten_stream()
+}
+
 fn echo(
     _: Session,
     (): (),
@@ -94,6 +106,7 @@ fn builder() -> ServerBuilder {
             .unary("large", large)
             .unary("panics", panics)
             .unary("hooked", hooked)
+            .stream("listening", listening)
             .stream("echo", echo)
             .stream("endless", endless),
     )
@@ -201,6 +214,54 @@ async fn a_close_hook_that_panics_is_told(net: Net) {
     let told = watching.one("a close hook panicked").await;
     assert_eq!((told.level, names(&told)), (Level::ERROR, ("Example", "hooked")));
     assert_eq!(told.fields.get("panic"), "a hook, on purpose");
+    watching.end(rig, client).await;
+}
+
+/// Within the span of its call.
+async fn a_listener_that_panics_is_told(net: Net) {
+    let (watching, rig, client) = rig(net).await;
+    let mut reply = client.call("Example.listening").stream::<()>();
+    assert_eq!(soon("a listener", reply.next()).await, Some(Ok(())));
+    assert_eq!(soon("a message", rig.server.messages().post("news", &1_u8)).await, Ok(()));
+    let told = watching.one("a listener panicked").await;
+    assert_eq!((told.level, told.target), (Level::ERROR, "wirestream::call"));
+    assert_eq!((told.fields.get("channel"), told.fields.get("panic")), ("news", "it heard 1"));
+    assert_eq!(told.of("call", "method"), "listening");
+    drop(reply);
+    watching.end(rig, client).await;
+}
+
+async fn a_handler_of_a_streaming_endpoint_that_fails_or_panics_is_told(net: Net) {
+    struct Desk;
+    impl StreamingEndpoint for Desk {
+        async fn handle_stream_message(
+            &self,
+            _: &StreamingSession,
+            message: Value,
+        ) -> Result<(), Failed> {
+            assert_eq!(message, Value::from("fail"), "a handler, on purpose");
+            Err(Error::other("the desk is locked").into())
+        }
+    }
+    let watching = Watching::begin().await;
+    let server = Server::builder().endpoint(Endpoint::new("Desk").streaming(Desk));
+    let rig = Rig::start(net, server.build().unwrap()).await;
+    let client = rig.lasting_client();
+    let (connection, mut messages) = client.streaming("Desk");
+    connection.open();
+    for (text, event, level, field, said) in [
+        ("fail", "the method failed", Level::WARN, "error", "the desk is locked"),
+        ("panic", "the method panicked", Level::ERROR, "panic", "a handler, on purpose"),
+    ] {
+        assert_eq!(soon("it is sent", connection.send(text)).await, Ok(()));
+        let heard = soon("a report", messages.next()).await;
+        assert_eq!(heard, Some(Err(StreamingError::HandlerFailed)));
+        let told = watching.one(event).await;
+        assert_eq!((told.level, names(&told)), (level, ("Desk", "stream")));
+        assert!(told.fields.get(field).contains(said), "{told:?}");
+        assert_eq!(told.fields.get("session"), told.of("call", "session"));
+    }
+    drop((connection, messages));
     watching.end(rig, client).await;
 }
 

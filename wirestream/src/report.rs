@@ -135,6 +135,11 @@ pub(crate) fn close_hook_panicked(session: &Session, panic: Panic) {
     forget(panic);
 }
 
+pub(crate) fn listener_panicked(channel: &str, panic: Panic) {
+    error!(target: "wirestream::call", channel, panic = text(&*panic), "a listener panicked");
+    forget(panic);
+}
+
 pub(crate) fn authenticator_failed(failure: &Failed) {
     warn!(target: "wirestream::call", error = failure.as_error(), "the authenticator failed");
 }

@@ -9,6 +9,7 @@ use super::counters::count;
 use super::error::MessageError;
 use super::subscription::Subscription;
 use crate::contract::Message;
+use crate::report;
 use crate::transport::BoxFuture;
 
 /// How many messages a listener is called for before the session's method has its turn.
@@ -46,7 +47,7 @@ impl Listener {
             let mut turn = 0;
             while let Some(message) = subscription.next().await {
                 if let Err(panic) = catch_unwind(AssertUnwindSafe(|| listener(message))) {
-                    std::mem::forget(panic); // it may panic when it is dropped
+                    report::listener_panicked(subscription.channel(), panic);
                     count(&subscription.seat().hub().counters.listener_panics);
                 }
                 if name.is_removed() {
