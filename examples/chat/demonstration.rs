@@ -4,10 +4,11 @@ use std::future::pending;
 
 use futures_util::StreamExt;
 use wirestream_tokio::{
-    Client, ClientConfig, Dialer, Limits, Receiver, Sender, Server, bind, channel, serve,
+    Client, ClientConfig, Dialer, Limits, Receiver, Sender, Token, bind, channel, client, serve,
 };
 
-use crate::{ChatClient, ChatServer, Event, Outcome, Refused, Service};
+use crate::rooms::{ChatClient, Event, Refused};
+use crate::{Outcome, chat_server};
 
 const LINES: usize = 500;
 
@@ -21,11 +22,13 @@ struct Member {
 impl Member {
     /// Enters the room over a connection of its own.
     fn enter(name: &'static str, url: &str) -> Result<Self, Box<dyn std::error::Error>> {
+        let token = Some(Token::new(name));
         // Small windows: who looks away misses something soon.
         let limits = Limits { half_window: 4_096, ..Limits::default() };
-        let client = Dialer::new(url).client(ClientConfig { limits, ..ClientConfig::default() })?;
+        let config = ClientConfig { token, limits, ..ClientConfig::default() };
+        let client = Dialer::new(url).client(config)?;
         let (says, words) = channel();
-        let hears = ChatClient::new(client.clone()).join("kitchen".into(), name.into(), words);
+        let hears = ChatClient::new(client.clone()).join("kitchen".into(), words);
         Ok(Self { name, client, says, hears })
     }
 
@@ -45,19 +48,19 @@ impl Member {
 }
 
 pub(crate) async fn show() -> Outcome {
-    let server = Server::builder().endpoint(ChatServer::new(Service::default())).build()?;
     let listener = bind("127.0.0.1:0").await?;
     let url = format!("ws://{}", listener.local_addr()?);
-    tokio::spawn(serve(listener, server, pending()));
+    tokio::spawn(serve(listener, chat_server().build()?, pending()));
 
     let mut ann = Member::enter("Ann", &url)?;
     ann.hear().await?;
     let mut bob = Member::enter("Bob", &url)?;
     ann.hear().await?;
     bob.hear().await?;
-    match Member::enter("Bob", &url)?.next().await {
-        Err(refused) => println!("A second Bob is told: {refused}"),
-        Ok(event) => return Err(format!("a second Bob got in: {event}").into()),
+    let (_says, words) = channel();
+    match ChatClient::new(client(&url)).join("kitchen".into(), words).next().await {
+        Some(Err(refused)) => println!("Who has not signed in is told: {refused}"),
+        other => return Err(format!("somebody got in: {other:?}").into()),
     }
     bob.say("Is anybody here?").await?;
     ann.hear().await?;
@@ -65,6 +68,9 @@ pub(crate) async fn show() -> Outcome {
     ann.say("I am.").await?;
     ann.hear().await?;
     bob.hear().await?;
+    println!("Bob tells Ann alone.");
+    ChatClient::new(bob.client.clone()).tell("Ann".into(), "Good.".into()).await?;
+    ann.hear().await?;
 
     let mut carl = Member::enter("Carl", &url)?;
     ann.next().await?;
@@ -86,7 +92,7 @@ pub(crate) async fn show() -> Outcome {
                 heard += 1;
                 assert_eq!(line, (heard + missed).to_string(), "each line once, in order");
             }
-            Event::Missed { lines } => missed += lines,
+            Event::Missed { lines, .. } => missed += lines,
             other => return Err(format!("nobody comes or goes: {other}").into()),
         }
     }
