@@ -1,5 +1,8 @@
 //! What comes out: the trait, its contract, its client and its server.
 
+#[cfg(test)]
+mod tests;
+
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote};
 use syn::{
@@ -293,11 +296,12 @@ impl<'a> Endpoint<'a> {
         });
         let (parameters, receivers): (Vec<_>, Vec<_>) = streams.unzip();
         let inputs: Vec<_> = method.inputs.iter().map(|input| &input.ident).collect();
-        let verb = match (reply.is_stream, reply.error.is_some()) {
-            (true, true) => quote!(reply_stream),
-            (true, false) => quote!(reply_items),
-            (false, true) => quote!(reply_value),
-            (false, false) => quote!(reply_item),
+        let value = &reply.value;
+        let verb = match (reply.is_stream, &reply.error) {
+            (true, Some(error)) => quote!(reply_stream::<#value, #error>),
+            (true, None) => quote!(reply_items),
+            (false, Some(error)) => quote!(reply_value::<#value, #error>),
+            (false, None) => quote!(reply_item),
         };
         let access = self.access(method).map(|access| match access {
             Access::Public => quote!(.access(#krate::Access::Public)),

@@ -6,7 +6,7 @@ mod options;
 
 use proc_macro::TokenStream;
 use quote::ToTokens;
-use syn::{Error, Item, ItemTrait, Path, Result, TraitItem, parse_quote};
+use syn::{Error, Item, ItemTrait, Path, Result, TraitItem, Type, parse_quote};
 
 use expand::Endpoint;
 use method::Method;
@@ -85,9 +85,10 @@ use options::Options;
 /// | `async`, `T` or nothing | `Unary<T>` |
 ///
 /// The error is any type that serde reads and writes; of `Failed`, which any error turns into by
-/// `?`, no detail travels. What is returned may borrow from the service and the session. Types are
-/// recognised by their names `Session`, `Receiver`, `Option`, `Result`, `Failed`, `Stream` and
-/// `Future`, under any path.
+/// `?`, no detail travels. With an alias of your own, `type Result<T> = std::result::Result<T,
+/// ChatError>` say, methods need not name it: `#[endpoint(error = ChatError)]` does, for all of them.
+/// What is returned may borrow from the service and the session. Types are recognised by their
+/// names `Session`, `Receiver`, `Option`, `Result`, `Failed`, `Stream` and `Future`, under any path.
 ///
 /// A method may have a body in the trait, for services that have none of their own. One with
 /// `#[optional]` may be left out: the server then has no such method, and refuses its callers as
@@ -151,6 +152,7 @@ use options::Options;
 /// | | |
 /// |---|---|
 /// | `#[endpoint(name = "...")]` | the endpoint's name, if not the trait's |
+/// | `#[endpoint(error = ...)]` | what `Result<T>` fails with, an alias of your own |
 /// | `#[endpoint(crate = path)]` | where Wirestream is, under a name of your own |
 /// | `#[endpoint(login)]`, `scopes("...")`, `anonymous`, `public` | whom the methods are for |
 ///
@@ -229,7 +231,8 @@ fn expand(arguments: TokenStream, item: TokenStream, krate: Path) -> TokenStream
         }
         Err(error) => return error.into_compile_error().into(),
     };
-    match combined(parsed.map(|()| Vec::new()), methods(&item)) {
+    let methods = methods(&item, options.error.as_ref());
+    match combined(parsed.map(|()| Vec::new()), methods) {
         Ok(methods) => Endpoint::new(&item, &methods, &options).expand().into(),
         Err(error) => with_errors(error, expand::without_marks(&item).into_token_stream()),
     }
@@ -242,7 +245,7 @@ fn with_errors(error: Error, item: proc_macro2::TokenStream) -> TokenStream {
     tokens.into()
 }
 
-fn methods(item: &ItemTrait) -> Result<Vec<Method>> {
+fn methods(item: &ItemTrait, error: Option<&Type>) -> Result<Vec<Method>> {
     let mut methods: Result<Vec<Method>> = Ok(Vec::new());
     if !item.generics.params.is_empty() {
         let detail = "an endpoint is not generic: caller and server must mean the same types";
@@ -250,7 +253,7 @@ fn methods(item: &ItemTrait) -> Result<Vec<Method>> {
     }
     for item in &item.items {
         let method = match item {
-            TraitItem::Fn(function) => Method::parse(function),
+            TraitItem::Fn(function) => Method::parse(function, error),
             other => Err(Error::new_spanned(other, "an endpoint has methods, and nothing else")),
         };
         let method = method.and_then(|method| match &methods {

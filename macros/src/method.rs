@@ -54,7 +54,8 @@ pub(crate) struct Reply {
 }
 
 impl Method {
-    pub(crate) fn parse(method: &TraitItemFn) -> Result<Self> {
+    /// A method of a trait that says what a `Result<T>` fails with, or does not.
+    pub(crate) fn parse(method: &TraitItemFn, error: Option<&Type>) -> Result<Self> {
         let marks = Marks::parse(&method.attrs)?;
         if let (true, Some(body)) = (marks.optional, &method.default) {
             let detail = "an optional method has no body: services may leave it out";
@@ -78,7 +79,7 @@ impl Method {
             cfgs: of("cfg"),
             marks,
             inputs,
-            reply: Reply::parse(signature)?,
+            reply: Reply::parse(signature, error)?,
         })
     }
 
@@ -182,7 +183,7 @@ fn optional_stream(ty: &Type) -> Result<Option<StreamType>> {
 }
 
 impl Reply {
-    fn parse(signature: &Signature) -> Result<Self> {
+    fn parse(signature: &Signature, error: Option<&Type>) -> Result<Self> {
         let unit: Type = syn::parse_quote!(());
         let returned = match &signature.output {
             ReturnType::Default => &unit,
@@ -195,14 +196,14 @@ impl Reply {
                 let detail = "a method that returns a stream returns it at once: not `async`";
                 return Err(Error::new(signature.asyncness.span(), detail));
             }
-            return Self::new(false, returned);
+            return Self::new(false, returned, error);
         }
         if let Type::ImplTrait(returned) = returned {
             if let Some(item) = associated(returned, "Stream", "Item") {
-                return Self::new(true, item);
+                return Self::new(true, item, error);
             }
             if let Some(output) = associated(returned, "Future", "Output") {
-                return Self::new(false, output);
+                return Self::new(false, output, error);
             }
         }
         let span = match &signature.output {
@@ -213,14 +214,17 @@ impl Reply {
         Err(Error::new(span, detail))
     }
 
-    fn new(is_stream: bool, whole: &Type) -> Result<Self> {
+    fn new(is_stream: bool, whole: &Type, default: Option<&Type>) -> Result<Self> {
         check_travels(whole)?;
         let (value, error) = match segment(whole, "Result") {
             None => (whole.clone(), None),
-            Some(result) => match type_arguments(result)[..] {
-                [value, error] => (value.clone(), Some(error.clone())),
+            Some(result) => match (&type_arguments(result)[..], default) {
+                (&[value, error], _) | (&[value], Some(error)) => {
+                    (value.clone(), Some(error.clone()))
+                }
                 _ => {
-                    let detail = "callers must know the error: `Result<T, E>`";
+                    let detail = "callers must know the error: `Result<T, E>`, or `endpoint(error = \
+                                  E)` for an alias";
                     return Err(Error::new(whole.span(), detail));
                 }
             },

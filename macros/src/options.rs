@@ -2,7 +2,7 @@ use proc_macro2::Span;
 use quote::ToTokens;
 use syn::meta::ParseNestedMeta;
 use syn::punctuated::Punctuated;
-use syn::{Attribute, Error, LitStr, Meta, Path, Result, Token, parenthesized, token};
+use syn::{Attribute, Error, LitStr, Meta, Path, Result, Token, Type, parenthesized, token};
 
 /// What stands in `#[endpoint(...)]`.
 pub(crate) struct Options {
@@ -11,6 +11,8 @@ pub(crate) struct Options {
     pub(crate) krate: Path,
     /// Whom its methods are for, where they do not say otherwise.
     pub(crate) access: Option<Access>,
+    /// What a `Result<T>` that names no error fails with.
+    pub(crate) error: Option<Type>,
 }
 
 /// Whom a method is for.
@@ -52,7 +54,7 @@ impl Access {
 
 impl Options {
     pub(crate) fn new(krate: Path) -> Self {
-        Self { name: None, krate, access: None }
+        Self { name: None, krate, access: None, error: None }
     }
 
     pub(crate) fn take(&mut self, meta: &ParseNestedMeta<'_>) -> Result<()> {
@@ -67,6 +69,10 @@ impl Options {
         }
         if meta.path.is_ident("crate") {
             self.krate = meta.value()?.parse()?;
+            return Ok(());
+        }
+        if meta.path.is_ident("error") {
+            self.error = Some(meta.value()?.parse()?);
             return Ok(());
         }
         let span = syn::spanned::Spanned::span(&meta.path);
@@ -84,7 +90,8 @@ impl Options {
             return Access::scopes(span, scopes)?.say(&mut self.access, span);
         }
         let option = meta.path.to_token_stream();
-        let detail = "there are `name`, `crate`, `public`, `anonymous`, `login` and `scopes`";
+        let detail =
+            "there are `name`, `error`, `crate`, `public`, `anonymous`, `login` and `scopes`";
         Err(meta.error(format!("there is no option `{option}`; {detail}")))
     }
 }

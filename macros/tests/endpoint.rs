@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures_util::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use wirestream::{
-    Failed, NoError, Parameter, Receiver, RejectCode, Server, Session, StreamError, Unary, channel,
-    channel_with_error,
+    Contract, Failed, NoError, Parameter, Receiver, RejectCode, Server, Session, StreamError,
+    Unary, channel, channel_with_error,
 };
 use wirestream_tests::{Net, Rig, soon};
 
@@ -336,6 +336,63 @@ async fn an_endpoint_may_have_another_name() {
     let rig = Rig::start(Net::Memory, server).await;
     let client = RenamedClient::new(rig.client().client);
     assert_eq!(soon("the name", client.name()).await, Ok("other.Example".into()));
+}
+
+mod of_one_error {
+    use futures_util::{Stream, stream};
+    use wirestream::Session;
+
+    use super::Problem;
+
+    type Result<T, E = Problem> = std::result::Result<T, E>;
+
+    #[wirestream::endpoint(error = Problem)]
+    pub(super) trait Failing {
+        async fn whole(&self, session: &Session) -> Result<u8>;
+
+        fn each(&self, session: &Session) -> impl Stream<Item = Result<u8>>;
+
+        async fn own(&self, session: &Session) -> Result<u8, u16>;
+
+        async fn none(&self, session: &Session) -> u8;
+    }
+
+    pub(super) struct Service;
+
+    impl Failing for Service {
+        async fn whole(&self, _: &Session) -> Result<u8> {
+            Err(Problem("whole".into()))
+        }
+
+        fn each(&self, _: &Session) -> impl Stream<Item = Result<u8>> {
+            stream::iter([Ok(1), Err(Problem("each".into()))])
+        }
+
+        async fn own(&self, _: &Session) -> Result<u8, u16> {
+            Err(7)
+        }
+
+        async fn none(&self, _: &Session) -> u8 {
+            5
+        }
+    }
+}
+
+#[tokio::test]
+async fn methods_that_name_no_error_have_that_of_their_endpoint() {
+    use of_one_error::{FailingClient, FailingContract, FailingServer, Service};
+    let server = Server::builder().endpoint(FailingServer::new(Service)).build().unwrap();
+    let rig = Rig::start(Net::Memory, server).await;
+    let client = FailingClient::new(rig.client().client);
+    let problem = |text: &str| StreamError::App(Problem(text.into()));
+    assert_eq!(soon("an error", client.whole()).await, Err(problem("whole")));
+    let each: Vec<_> = soon("an item", client.each().collect()).await;
+    assert_eq!(each, [Ok(1), Err(problem("each"))]);
+    assert_eq!(soon("an error of its own", client.own()).await, Err(StreamError::App(7)));
+    let none: Result<u8, StreamError<NoError>> = soon("a value", client.none()).await;
+    assert_eq!(none, Ok(5));
+    let named = Contract::new().unary::<u8, Problem>();
+    assert_eq!(FailingContract::whole().fingerprint(), named.fingerprint());
 }
 
 mod through_an_adapter {
