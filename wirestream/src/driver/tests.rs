@@ -31,6 +31,10 @@ struct Scene {
     written: Mutex<u64>,
     /// Whether nothing is flushed to its end.
     is_full: Mutex<bool>,
+    /// Whether the transport does not come to its end.
+    is_open: Mutex<bool>,
+    /// When the driver last wanted to be woken.
+    alarm: Mutex<Option<Time>>,
     /// What happens in the middle of a turn, when all is sent and not yet flushed.
     deed: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
@@ -60,7 +64,7 @@ impl Transport for Fake {
     }
 
     fn poll_close(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-        Poll::Ready(Ok(()))
+        if *self.0.is_open.lock().unwrap() { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 
     fn written(&self) -> u64 {
@@ -74,7 +78,11 @@ impl Timer for Fake {
     }
 
     fn poll_until(&mut self, _: &mut Context<'_>, deadline: Time) -> Poll<()> {
-        if deadline <= self.now() { Poll::Ready(()) } else { Poll::Pending }
+        if deadline <= self.now() {
+            return Poll::Ready(());
+        }
+        *self.0.alarm.lock().unwrap() = Some(deadline);
+        Poll::Pending
     }
 }
 
@@ -113,6 +121,11 @@ impl Driven {
         *self.scene.now.lock().unwrap() = Time::ZERO + time;
         self.turn().0
     }
+
+    /// Whether the last thing that the driver wants to be woken for is at this time.
+    fn sleeps_until(&self, time: Duration) -> bool {
+        self.scene.alarm.lock().unwrap().take() == Some(Time::ZERO + time)
+    }
 }
 
 /// R-AWAY-2: nothing but the driver itself calls it back for the farewell.
@@ -149,6 +162,7 @@ fn a_line_that_takes_nothing_is_given_up_after_the_stall() {
     let begun = Duration::from_secs(3);
     for time in [begun, begun + STALL / 2, begun + STALL - Duration::from_nanos(1)] {
         assert_eq!(driven.at(time), Poll::Pending, "{time:?}");
+        assert!(driven.sleeps_until(begun + STALL), "nothing else would wake it");
     }
     assert_eq!(driven.at(begun + STALL), Poll::Ready(CloseReason::Stalled));
 }
@@ -195,4 +209,27 @@ fn a_line_that_was_full_for_a_while_has_all_the_time_when_it_is_full_again() {
         assert_eq!(driven.at(time), Poll::Pending, "{time:?}");
     }
     assert_eq!(driven.at(3 * STALL), Poll::Ready(CloseReason::Stalled));
+}
+
+#[test]
+fn a_line_that_was_given_up_is_not_ended_in_order() {
+    let mut driven = Driven::new();
+    *driven.scene.is_full.lock().unwrap() = true;
+    *driven.scene.is_open.lock().unwrap() = true;
+    assert_eq!(driven.at(Duration::ZERO), Poll::Pending);
+    assert_eq!(driven.at(STALL), Poll::Ready(CloseReason::Stalled));
+}
+
+#[test]
+fn a_transport_that_does_not_end_is_waited_for_a_moment() {
+    let mut driven = Driven::new();
+    *driven.scene.is_open.lock().unwrap() = true;
+    let begun = Duration::from_secs(3);
+    assert_eq!(driven.at(begun), Poll::Pending);
+    driven.driver.link.with(|core| core.connection.close());
+    for time in [begun, begun + CLOSING - Duration::from_nanos(1)] {
+        assert_eq!(driven.at(time), Poll::Pending, "{time:?}");
+        assert!(driven.sleeps_until(begun + CLOSING), "nothing else would wake it");
+    }
+    assert_eq!(driven.at(begun + CLOSING), Poll::Ready(CloseReason::Local));
 }
