@@ -41,7 +41,9 @@ async fn a1_an_unknown_endpoint_is_not_found(net: Net) {
     let rig = Rig::start(net, server()).await;
     let client = rig.client();
     let error = client.call("Nowhere.echo").unary::<()>().await.unwrap_err();
-    assert_eq!(code(Some(error)), RejectCode::NotFound);
+    let StreamError::Rejected(rejection) = error else { panic!("{error}") };
+    assert_eq!(rejection.code, RejectCode::NotFound);
+    assert_eq!(&*rejection.detail, "no endpoint `Nowhere` for method `echo`");
 }
 
 /// A2
@@ -92,7 +94,11 @@ async fn a4_arguments_that_do_not_fit_are_refused_alone(net: Net) {
     let mut sibling = client.call("Example.echo").parameter(messages).stream::<String>();
     for wrong in [&b""[..], b"\x01\x02\x03\x04", b"\x80"] {
         let call = client.call("Example.add").arguments(&RawBytes(wrong));
-        assert_eq!(code(call.unary::<i64>().await.err()), RejectCode::InvalidArguments);
+        let refused = call.unary::<i64>().await.unwrap_err();
+        let StreamError::Rejected(rejection) = refused else { panic!("{refused}") };
+        assert_eq!(rejection.code, RejectCode::InvalidArguments);
+        let detail = "the arguments do not decode as those of `Example.add`: ";
+        assert!(rejection.detail.starts_with(detail), "{rejection}");
     }
     input.send("still here".into()).await.unwrap();
     assert_eq!(sibling.next().await, Some(Ok("still here".into())));
@@ -115,9 +121,19 @@ async fn a5_a_wrong_number_of_parameters_is_refused_alone(net: Net) {
     let rig = Rig::start(net, server()).await;
     let client = rig.client();
     for (method, arguments, sent, detail) in [
-        ("Example.sum", &[][..], 0, "0 parameter streams, where 1 is expected"),
-        ("Example.sum", &[], 2, "2 parameter streams, where 1 is expected"),
-        ("Example.add", &[4, 6], 1, "1 parameter stream, where 0 are expected"),
+        (
+            "Example.sum",
+            &[][..],
+            0,
+            "`Example.sum` was sent 0 parameter streams, where 1 is expected",
+        ),
+        ("Example.sum", &[], 2, "`Example.sum` was sent 2 parameter streams, where 1 is expected"),
+        (
+            "Example.add",
+            &[4, 6],
+            1,
+            "`Example.add` was sent 1 parameter stream, where 0 are expected",
+        ),
     ] {
         let call = client.call(method).arguments(&RawBytes(arguments));
         let call = (0..sent).fold(call, |call, n| call.parameter(stream::iter([n as i64])));

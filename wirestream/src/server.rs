@@ -417,7 +417,8 @@ impl Server {
     fn find(&self, method: &str) -> Result<&Method, String> {
         let (endpoint, name) = split_method(method);
         let methods = self.shared.endpoints.get(endpoint);
-        let methods = methods.ok_or_else(|| format!("no endpoint `{endpoint}`"))?;
+        let methods =
+            methods.ok_or_else(|| format!("no endpoint `{endpoint}` for method `{name}`"))?;
         methods.get(name).ok_or_else(|| format!("no method `{name}` in endpoint `{endpoint}`"))
     }
 }

@@ -77,14 +77,17 @@ impl IncomingCall {
     /// (R-OPEN-12).
     fn check<A: Arguments, P: Parameters>(&self) -> Result<(A, u16), Rejection> {
         let limits = self.link.decode_limits();
+        let called = || described(&self.session);
         let decoded = match P::OPTIONAL {
             0 => decode(&self.arguments, limits).map(|arguments| (arguments, 0)),
             _ => decode::<(A, u16)>(&self.arguments, limits),
         };
-        let (arguments, present) =
-            decoded.map_err(|error| invalid(format!("the arguments do not decode: {error}")))?;
+        let (arguments, present) = decoded.map_err(|error| {
+            invalid(format!("the arguments do not decode as those of {}: {error}", called()))
+        })?;
         if present & !P::OPTIONAL != 0 {
-            return Err(invalid("a parameter stream is told of that is not optional"));
+            let detail = "was told of a parameter stream that is not optional";
+            return Err(invalid(format!("{} {detail}", called())));
         }
         let sent = self.parameters();
         let absent = (P::OPTIONAL ^ present).count_ones() as usize;
@@ -92,7 +95,8 @@ impl IncomingCall {
         if wanted != sent {
             let streams = if sent == 1 { "parameter stream" } else { "parameter streams" };
             let are = if wanted == 1 { "is" } else { "are" };
-            return Err(invalid(format!("{sent} {streams}, where {wanted} {are} expected")));
+            let detail = format!("{sent} {streams}, where {wanted} {are} expected");
+            return Err(invalid(format!("{} was sent {detail}", called())));
         }
         Ok((arguments, present))
     }
@@ -363,6 +367,11 @@ fn fault(session: &Session, error: impl IntoFault) -> Fault {
         report::method_failed(session, &failure);
     }
     fault
+}
+
+/// The method that a session is of, as refusals name it.
+pub(super) fn described(session: &Session) -> String {
+    format!("`{}.{}`", session.endpoint(), session.method())
 }
 
 /// The refusal of arguments that do not fit.
