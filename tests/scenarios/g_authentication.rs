@@ -43,6 +43,7 @@ scenarios! {
     g7_a_revoked_token_leaves_the_users_others,
     g8_a_revoked_scope_closes_what_requires_it,
     g9_a_revocation_reaches_who_is_just_coming_in,
+    g9_a_revocation_does_not_reach_who_comes_in_after_it,
     g9_a_revoked_caller_is_looked_up_anew,
     g10_a_revocation_reaches_every_server,
     g10_a_bus_that_is_down_leaves_other_servers_to_ask_anew,
@@ -742,6 +743,7 @@ async fn g6_a_revoked_user_loses_protected_streams_and_no_others(net: Net) {
 
     assert_eq!(server.revoke(&Revocation::User("nobody".into())), 0);
     assert_eq!(server.revoke(&Revocation::User("alice".into())), 3);
+    assert_eq!(server.revoke(&Revocation::User("alice".into())), 0, "their end is on its way");
     for stream in &mut protected {
         ended(stream).await;
     }
@@ -817,6 +819,20 @@ async fn g9_a_revocation_reaches_who_is_just_coming_in(net: Net) {
     until("it is looked up", || door.asked() > asked).await;
     door.0.open.notify_one();
     assert_eq!(soon("the answer", call).await, user("alice"));
+}
+
+/// G9: also while it is remembered for somebody who is on the way in.
+async fn g9_a_revocation_does_not_reach_who_comes_in_after_it(net: Net) {
+    let door = Door::with(&[("slow", alice()), ("a", alice())]);
+    let server = door.server();
+    let rig = Rig::start(net, server.clone()).await;
+    let client = rig.client();
+    let before = client.call("Vault.mine").token(secret("slow")).unary::<Option<String>>();
+    until("it is looked up", || door.asked() == 1).await;
+    assert_eq!(server.revoke(&Revocation::User("alice".into())), 0);
+    assert_eq!(ask_with(&client, "a", "mine").await, user("alice"));
+    door.0.open.notify_one();
+    assert_eq!(code(soon("the refusal", before).await), RejectCode::Unauthenticated);
 }
 
 /// G9: what the connection was known for counts no more.

@@ -9,7 +9,7 @@ use futures_util::future::Shared;
 use wirestream_protocol::{CallId, Fault, RejectCode, Rejection, Time, Token};
 
 use super::Failed;
-use super::call::IncomingCall;
+use super::call::{IncomingCall, described};
 use crate::authentication::{Access, Authentication, Revocation};
 use crate::link::Link;
 use crate::report;
@@ -187,8 +187,7 @@ impl Guard {
             let running = calls.running.values();
             running.filter(|call| call.is_closed_by(revocation)).cloned().collect()
         };
-        concerned.iter().for_each(Protected::end);
-        concerned.len()
+        concerned.iter().filter(|call| call.end()).count()
     }
 }
 
@@ -270,24 +269,24 @@ impl Protected {
         revocation.closes(&self.caller, &self.access)
     }
 
-    /// Tells the caller, and drops the handler.
-    fn end(&self) {
-        self.link.with(|core| {
-            let Some(mut call) = core.connection.call(self.id) else { return };
+    /// Tells the caller, and drops the handler. Whether that ended it: not if it was over before, or
+    /// its reply was ending by itself.
+    fn end(&self) -> bool {
+        let has_ended = self.link.with(|core| {
+            if core.connection.is_over(self.id) {
+                return false; // its handler is about to be dropped
+            }
+            let Some(mut call) = core.connection.call(self.id) else { return false };
             match call.outbound(0) {
-                // Late if the reply is ending by itself.
-                Some(reply) => drop(core.connection.finish(reply, Err(Fault::Revoked))),
-                None => drop(call.reject(RejectCode::Forbidden)),
+                Some(reply) => core.connection.finish(reply, Err(Fault::Revoked)).is_ok(),
+                None => call.reject(RejectCode::Forbidden).is_ok(),
             }
         });
         if let Some(handler) = self.session.call_ended() {
             handler.wake();
         }
+        has_ended
     }
-}
-
-fn described(session: &Session) -> String {
-    format!("`{}.{}`", session.endpoint(), session.method())
 }
 
 fn unauthenticated(session: &Session, detail: &str) -> Rejection {
