@@ -4,6 +4,7 @@
 //! its `TcpStream`, and `soon`, `run`, `adopt` and `READ_PER_POLL`.
 
 mod accept;
+mod cancel;
 #[cfg(feature = "tls")]
 mod certificates;
 mod descriptors;

@@ -8,6 +8,7 @@ mod harness;
 mod receiving;
 mod sending;
 mod serving;
+mod streaming;
 
 use std::future::{Future, poll_fn, ready};
 use std::pin::Pin;
