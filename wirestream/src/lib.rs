@@ -8,8 +8,8 @@
 //!
 //! | name | what it is |
 //! |---|---|
+//! | [`endpoint`] | makes a typed client and the server's part from a trait |
 //! | [`Server`], [`Endpoint`] | methods by name; each takes a [`Session`], plain arguments and streams, and returns a stream or a value |
-//! | [`endpoint`] | makes all of that, and a typed client, from a trait |
 //! | [`Contract`] | what both sides of a method agree on; a caller whose own differs is refused |
 //! | [`Client`], [`CallBuilder`] | calls them; connects by itself, shares one connection, closes it when idle |
 //! | [`channel`], [`Sender`], [`Parameter`] | a stream that is sent |
@@ -26,33 +26,42 @@
 //! whatever carries their packets.
 //!
 //! ```
-//! use wirestream::{
-//!     Endpoint, NoError, Receiver, Server, Session, Stream, StreamExt, channel,
-//! };
+//! use wirestream::{Receiver, Server, Session, Stream, StreamExt, channel, endpoint};
 //!
-//! /// Adds up what it receives, and tells each sum.
-//! fn sums(
-//!     _: Session,
-//!     (start,): (i64,),
-//!     (numbers,): (Receiver<i64>,),
-//! ) -> impl Stream<Item = Result<i64, NoError>> {
-//!     numbers
-//!         .filter_map(async |number| number.ok())
-//!         .scan(start, |sum, number| {
+//! #[endpoint]
+//! trait Example {
+//!     /// Adds up what it receives, and tells each sum.
+//!     fn sums(
+//!         &self,
+//!         session: &Session,
+//!         start: i64,
+//!         numbers: Receiver<i64>,
+//!     ) -> impl Stream<Item = i64>;
+//! }
+//!
+//! struct Service;
+//!
+//! impl Example for Service {
+//!     fn sums(
+//!         &self,
+//!         _: &Session,
+//!         start: i64,
+//!         numbers: Receiver<i64>,
+//!     ) -> impl Stream<Item = i64> {
+//!         numbers.filter_map(async |number| number.ok()).scan(start, |sum, number| {
 //!             *sum += number;
-//!             std::future::ready(Some(Ok(*sum)))
+//!             std::future::ready(Some(*sum))
 //!         })
+//!     }
 //! }
 //!
 //! # fn server() -> Result<Server, wirestream::BuildError> {
-//! let example = Endpoint::new("Example").stream("sums", sums);
-//! let server = Server::builder().endpoint(example).build()?;
+//! let server = Server::builder().endpoint(ExampleServer::new(Service)).build()?;
 //! # Ok(server)
 //! # }
 //! # async fn call(client: wirestream::Client) -> Result<(), Box<dyn std::error::Error>> {
 //! let (input, numbers) = channel();
-//! let call = client.call("Example.sums").arguments(&(100,)).parameter(numbers);
-//! let mut sums = call.stream::<i64>();
+//! let mut sums = ExampleClient::new(client).sums(100, numbers);
 //! input.send(1).await?;
 //! input.send(2).await?;
 //! input.finish();
@@ -62,6 +71,8 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! [`Endpoint`] and [`Client::call`] do the same without a trait.
 //!
 //! # The rules of a call
 //!
