@@ -1,3 +1,5 @@
+mod storm;
+
 use std::cell::Cell;
 use std::future::Future;
 use std::sync::Mutex;
