@@ -64,6 +64,11 @@ impl Address {
     }
 
     pub(crate) fn error(&self, kind: RedisErrorKind) -> RedisError {
+        let password = self.login.password().filter(|password| !password.is_empty());
+        let kind = match password {
+            Some(password) => kind.without(password),
+            None => kind,
+        };
         RedisError { target: self.target.clone(), kind }
     }
 }
@@ -101,6 +106,16 @@ mod tests {
         let login = |part: Option<&str>| part.map(str::to_owned);
         let (user, password) = (login(address.login.username()), login(address.login.password()));
         (address.to_string(), address.place, user, password)
+    }
+
+    #[test]
+    fn an_error_that_quotes_the_password_does_not_show_it() {
+        let address = Address::parse("redis://:s3cret@127.0.0.1").expect("a URL");
+        let answer = RedisErrorKind::answered("ERR", "cannot AUTH 's3cret' here");
+        assert_eq!(
+            address.error(answer).to_string(),
+            "Redis at redis://127.0.0.1:6379 refused: cannot AUTH '***' here"
+        );
     }
 
     #[test]

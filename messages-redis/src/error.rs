@@ -77,6 +77,19 @@ impl RedisErrorKind {
         }
     }
 
+    /// The same with the password taken out of what was answered: what stands between may quote it.
+    pub(crate) fn without(self, password: &str) -> Self {
+        let hidden = |detail: Box<str>| detail.replace(password, "***").into();
+        match self {
+            Self::Unreachable(detail) => Self::Unreachable(hidden(detail)),
+            Self::Tls(detail) => Self::Tls(hidden(detail)),
+            Self::Forbidden(detail) => Self::Forbidden(hidden(detail)),
+            Self::Busy(detail) => Self::Busy(hidden(detail)),
+            Self::Refused(detail) => Self::Refused(hidden(detail)),
+            Self::TimedOut | Self::NotRedis | Self::TooOld | Self::Credentials | Self::Lost => self,
+        }
+    }
+
     /// What an error of the library means, of a connection that is being made.
     pub(crate) fn of_handshake(error: &redis::RedisError) -> Self {
         match error.kind() {
