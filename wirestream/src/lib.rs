@@ -4,7 +4,8 @@
 //! An application takes an adapter, `wirestream-tokio` or `wirestream-smol`, which exports all of this.
 //! [The tour](guide::tour) shows all of it in the order in which a program needs it; who knows
 //! [gRPC, Socket.IO or Serverpod](guide::from_other_systems) may begin there. Pages of their own have
-//! [sessions](guide::sessions) and [authentication](guide::authentication). What an application meets:
+//! [sessions](guide::sessions), [authentication](guide::authentication), [messages](guide::messages) and
+//! [clustering](guide::clustering). What an application meets:
 //!
 //! | name | what it is |
 //! |---|---|
@@ -16,6 +17,7 @@
 //! | [`Receiver`], [`Unary`] | a stream, or one value, that is received |
 //! | [`StreamError`], [`SendError`] | how a stream ended, why a message was not sent, and what to do about each |
 //! | [`Value`] | a message of any type |
+//! | [`Messages`], [`Bus`] | what sessions post to each other, on one server or by a bus on all of them |
 //! | [`streaming`] | the older, manual way: one stream of mixed messages in each direction |
 //! | [`Limits`] | what a connection may cost |
 //! | [`Metrics`] | what a server or a client does and has done, in numbers |
