@@ -47,7 +47,8 @@ pub(crate) fn page(table: &str) -> String {
          - `raw-batch`: tokio-tungstenite, flushed when it would wait or every 16 KiB. Raw WebSockets \
          carry no streams: for the echoing streams one loop echoes as many messages.\n\
          - `ours`: Wirestream through its public API on both sides, with real streams, typed \
-         messages and credit.\n\n{table}\n{}",
+         messages and credit.\n\n\
+         Messages through Redis have [a page of their own](REDIS.md).\n\n{table}\n{}",
         include_str!("where.md")
     )
 }
