@@ -339,12 +339,10 @@ impl Seat {
     /// Has the bus forget the channel, and forgets it, if nobody needs it any more.
     fn settle(&self) {
         if let Some(before) = self.remove_if_over(State::begin_to_leave) {
+            let _leaves = Leaves(self);
             drop(before); // perhaps the last handle of the bus's own future
             if let Some(bus) = &self.hub.bus {
                 bus.unsubscribe(&self.channel.name);
-            }
-            if let Line::Leaving(mut waiting) = self.remove_if_over(|state| take(&mut state.line)) {
-                waiting.take().for_each(Waker::wake);
             }
         }
     }
@@ -391,6 +389,18 @@ impl Drop for Asks<'_> {
         drop(state);
         if is_unwanted {
             self.0.settle();
+        }
+    }
+}
+
+/// The bus is being told to forget the channel: once that is done, and if it panics, whoever waits
+/// to want the channel again goes on.
+struct Leaves<'a>(&'a Seat);
+
+impl Drop for Leaves<'_> {
+    fn drop(&mut self) {
+        if let Line::Leaving(mut waiting) = self.0.remove_if_over(|state| take(&mut state.line)) {
+            waiting.take().for_each(Waker::wake);
         }
     }
 }

@@ -1,8 +1,10 @@
 mod storm;
 
 use std::cell::Cell;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
+use std::task::Poll;
 
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
@@ -44,6 +46,10 @@ struct Script {
     inbox: Option<BusInbox>,
     failure: Option<BusError>,
     published: Vec<(String, Bytes)>,
+    /// No answer to who subscribes, until this is taken away.
+    is_slow: bool,
+    forgotten: usize,
+    panics: bool,
 }
 
 impl Scripted {
@@ -53,6 +59,10 @@ impl Scripted {
 
     fn fail(&self, error: BusError) {
         self.0.lock().unwrap().failure = Some(error);
+    }
+
+    fn forgotten(&self) -> usize {
+        self.0.lock().unwrap().forgotten
     }
 
     fn answer(&self) -> BoxFuture<Result<(), BusError>> {
@@ -72,10 +82,21 @@ impl Bus for Scripted {
     }
 
     fn subscribe(&self, _: &str) -> BoxFuture<Result<(), BusError>> {
-        self.answer()
+        let (script, answer) = (Arc::clone(&self.0), self.answer());
+        Box::pin(async move {
+            let is_slow = || if script.lock().unwrap().is_slow { None } else { Some(()) };
+            poll_fn(|_| is_slow().map_or(Poll::Pending, Poll::Ready)).await;
+            answer.await
+        })
     }
 
-    fn unsubscribe(&self, _: &str) {}
+    fn unsubscribe(&self, _: &str) {
+        let mut script = self.0.lock().unwrap();
+        script.forgotten += 1;
+        let panics = script.panics;
+        drop(script);
+        assert!(!panics, "as told");
+    }
 }
 
 /// R-BUS-1, R-BUS-3: the example of the specification.
@@ -285,6 +306,51 @@ fn while_the_bus_is_down_the_server_does_what_it_is_told_to() {
             }
         }
     }
+}
+
+#[test]
+fn a_bus_that_failed_to_subscribe_is_told_when_nobody_needs_the_channel_any_more() {
+    let bus = Scripted::default();
+    let config = MessageConfig { outage: Outage::Local, ..MessageConfig::default() };
+    let messages = messages_of(Server::builder().bus(bus.clone()).messages(config));
+    bus.fail(BusError::Unavailable { detail: "no such bus".into() });
+    let news = hear::<u8>(&messages, "news");
+    // The bus may subscribe on its own once it is back, so it has to know.
+    assert_eq!(bus.forgotten(), 0);
+    drop(news);
+    assert_eq!((bus.forgotten(), messages.counters().channels), (1, 0));
+}
+
+#[test]
+fn the_bus_is_not_told_to_forget_a_channel_while_it_is_asked_for_it() {
+    let bus = Scripted::default();
+    let messages = messages_of(Server::builder().bus(bus.clone()));
+    bus.0.lock().unwrap().is_slow = true;
+    let dyn_bus: Arc<dyn Bus> = Arc::new(bus.clone());
+    let seat = messages.hub.enter("news", Reach::Wide);
+    let mut confirmed = Box::pin(seat.confirmed(&dyn_bus));
+    assert_eq!(confirmed.as_mut().now_or_never(), None);
+    seat.end();
+    assert_eq!(bus.forgotten(), 0);
+    bus.0.lock().unwrap().is_slow = false;
+    assert_eq!(confirmed.as_mut().now_or_never(), Some(Ok(())));
+    drop(confirmed);
+    assert_eq!((bus.forgotten(), messages.counters().channels), (1, 0));
+    drop(seat);
+    assert_eq!(bus.forgotten(), 1);
+}
+
+#[test]
+fn a_channel_can_be_heard_again_after_the_bus_panicked_at_forgetting_it() {
+    let bus = Scripted::default();
+    let messages = messages_of(Server::builder().bus(bus.clone()));
+    bus.0.lock().unwrap().panics = true;
+    let news = hear::<u8>(&messages, "news");
+    assert!(catch_unwind(AssertUnwindSafe(|| drop(news))).is_err());
+    assert_eq!((bus.forgotten(), messages.counters().channels), (1, 0));
+    bus.0.lock().unwrap().panics = false;
+    drop(hear::<u8>(&messages, "news"));
+    assert_eq!(bus.forgotten(), 2);
 }
 
 #[test]
