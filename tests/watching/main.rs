@@ -46,6 +46,10 @@ async fn typed(_: Session, (): (), (): ()) -> Result<(), String> {
     Err(CANARY.into())
 }
 
+async fn too_large(_: Session, (): (), (): ()) -> Result<(), String> {
+    Err(CANARY.repeat(1 << 10))
+}
+
 async fn untyped(_: Session, (): (), (): ()) -> Result<(), Failed> {
     Err(Error::other("the disk is full"))?
 }
@@ -101,6 +105,7 @@ fn builder() -> ServerBuilder {
         Endpoint::new("Example")
             .unary("add", add)
             .unary("typed", typed)
+            .unary("too_large", too_large)
             .unary("untyped", untyped)
             .stream("untyped_stream", untyped_stream)
             .unary("large", large)
@@ -166,14 +171,19 @@ async fn an_error_that_travels_is_no_warning(net: Net) {
 }
 
 async fn an_error_that_does_not_travel_is_told_once(net: Net) {
-    for method in ["untyped", "untyped_stream"] {
+    let size = 3 + (CANARY.len() << 10); // three tell the length
+    let too_large = format!("an error of {size} bytes, of which 4096 may travel");
+    let full = "the disk is full";
+    for (method, error) in
+        [("untyped", full), ("untyped_stream", full), ("too_large", too_large.as_str())]
+    {
         let (watching, rig, client) = rig(net).await;
         let mut reply = client.call(format!("Example.{method}")).stream::<String>();
         let end = soon("the error", async { while let Some(Ok(_)) = reply.next().await {} });
         end.await;
         let told = watching.one("the method failed").await;
         assert_eq!((told.level, told.target), (Level::WARN, "wirestream::call"));
-        assert_eq!(told.fields.get("error"), "the disk is full");
+        assert_eq!(told.fields.get("error"), error);
         assert_eq!(names(&told), ("Example", method));
         assert_eq!(told.fields.get("session"), told.of("call", "session"));
         assert_eq!(

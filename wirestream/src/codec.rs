@@ -6,6 +6,8 @@ use std::cell::Cell;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use wirestream_protocol::Fault;
+use wirestream_protocol::wire::MAX_FAULT;
 
 pub(crate) use bounded::DecodeLimits;
 
@@ -53,6 +55,20 @@ pub(crate) fn encoded<T: Serialize + ?Sized, R>(
 
 pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
     Ok(postcard::to_extend(value, Vec::new())?)
+}
+
+/// What a half ends with where the application ends it with `error`.
+///
+/// # Errors
+/// It does not encode, or is larger than what may travel (R-ERROR-2).
+pub(crate) fn fault<E: Serialize + ?Sized>(error: &E) -> Result<Fault, CodecError> {
+    let payload = encode(error)?;
+    match payload.len() {
+        size if size > MAX_FAULT => Err(CodecError::new(format!(
+            "an error of {size} bytes, of which {MAX_FAULT} may travel"
+        ))),
+        _ => Ok(Fault::App(payload.into())),
+    }
 }
 
 /// Decodes all of `bytes`, within `limits` (R-DATA-4): nothing may trail (R-DATA-1).

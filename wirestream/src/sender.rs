@@ -10,7 +10,7 @@ use serde::Serialize;
 use wirestream_protocol::{Fault, Outbound, SendError as CoreSendError};
 
 use crate::channel::Socket;
-use crate::codec::{encode, encoded};
+use crate::codec::{encode, encoded, fault};
 use crate::error::{NoError, SendError, TrySendError};
 use crate::link::Link;
 use crate::waiters::Waiter;
@@ -51,8 +51,7 @@ impl<T, E> Sender<T, E> {
     where
         E: Serialize,
     {
-        let fault = encode(&error).map_or(Fault::Failed, |bytes| Fault::App(bytes.into()));
-        self.end(Err(fault));
+        self.end(Err(fault(&error).unwrap_or(Fault::Failed)));
     }
 
     /// Ends the stream with a failure of which no detail is told.

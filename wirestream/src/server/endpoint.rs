@@ -9,7 +9,7 @@ use wirestream_protocol::Fault;
 
 use super::call::{Accepted, IncomingCall};
 use crate::authentication::Access;
-use crate::codec::encode;
+use crate::codec::fault;
 use crate::contract::Contract;
 use crate::receiver::Receiver;
 use crate::session::Session;
@@ -193,8 +193,8 @@ pub trait IntoFault: Send + 'static {
 #[diagnostic::do_not_recommend]
 impl<E: Serialize + Send + 'static> IntoFault for E {
     fn into_fault(self) -> (Fault, Option<Failed>) {
-        match encode(&self) {
-            Ok(bytes) => (Fault::App(bytes.into()), None),
+        match fault(&self) {
+            Ok(fault) => (fault, None),
             Err(error) => (Fault::Failed, Some(error.into())),
         }
     }
