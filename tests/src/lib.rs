@@ -177,11 +177,14 @@ impl Rig {
         }
     }
 
-    /// Stops the server at once: its calls are lost.
+    /// Stops the server at once: nobody can connect any more, and then its calls are lost. So who
+    /// connects again when a call is lost finds no server.
     pub async fn stop(&mut self) {
-        soon("the shutdown", self.server.shutdown(Duration::ZERO)).await;
         match &mut self.target {
-            Target::Memory(server) => *server.lock().expect("no panic") = None,
+            Target::Memory(server) => {
+                *server.lock().expect("no panic") = None;
+                soon("the shutdown", self.server.shutdown(Duration::ZERO)).await;
+            }
             Target::Socket { stop, serving, .. } => {
                 drop(stop.take());
                 soon("the end of serving", serving).await.expect("serving does not panic");
@@ -243,6 +246,7 @@ async fn serve_on_smol(
 fn serve_config(server: &Server) -> ServeConfig {
     ServeConfig {
         handshake: server.limits().handshake,
+        drain: Duration::ZERO,
         #[cfg(feature = "tls")]
         tls: over_tls().then(|| tls::TLS.server.clone()),
         ..ServeConfig::default()
