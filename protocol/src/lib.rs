@@ -1,6 +1,21 @@
 #![doc = include_str!("../README.md")]
 #![no_std]
 #![warn(clippy::wildcard_enum_match_arm)]
+// Whatever a peer sends, nothing here may panic or lose a part of a number.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_sign_loss,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
 
 extern crate alloc;
 

@@ -28,6 +28,18 @@
 //! println!("{refusal}");
 //! ```
 
+// What is read here comes from the network.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
+
 mod address;
 mod answer;
 mod config;

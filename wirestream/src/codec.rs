@@ -1,5 +1,19 @@
 //! Values to bytes and back: what the payloads hold (R-DATA-1, R-DATA-3).
 
+// The bytes are a peer's.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
+
 mod bounded;
 
 use std::cell::Cell;

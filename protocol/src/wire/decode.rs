@@ -1,3 +1,5 @@
+#![warn(clippy::arithmetic_side_effects)] // the numbers are the peer's
+
 use alloc::vec::Vec;
 
 use super::{

@@ -93,13 +93,14 @@ impl<'de> Bounded<'de> {
     /// Reads what holds other things, and is a `T` in the end.
     #[inline]
     fn nested<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
-        let Some(depth) = self.left.depth.checked_sub(1) else {
+        let depth = self.left.depth;
+        let Some(below) = depth.checked_sub(1) else {
             return Err(self.refuse("the value nests too deep"));
         };
-        self.left.depth = depth;
+        self.left.depth = below;
         self.charge::<T>()?;
         let result = read(self);
-        self.left.depth += 1;
+        self.left.depth = depth;
         result
     }
 
