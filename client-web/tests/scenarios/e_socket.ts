@@ -65,10 +65,11 @@ export const socket = [
   }),
 
   scenario("e5 a call within the linger keeps the connection", async (env) => {
-    const client = env.connect({ limits: { linger: 400 } });
+    const client = env.connect({ limits: { linger: 1500 } });
+    // Longer than the linger in all, and far shorter each time.
     for (let round = 0; round < 4; round++) {
       same(await client.call(Shapes, "add", [...add]), 5n);
-      await sleep(150);
+      await sleep(500);
     }
     same((await env.network.connections())[1], 1);
   }),
@@ -174,7 +175,7 @@ export const socket = [
   }),
 
   scenario("e14 a black hole is noticed", async (env) => {
-    const limits = { ping: 100, dead: 200 };
+    const limits = { ping: 500, dead: 1000 };
     const { client, messages, echo } = await openStream(env, env.connect({ limits }));
     await env.network.stall();
     same(await lostBy(echo), "timeout");
