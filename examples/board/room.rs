@@ -2,13 +2,15 @@
 //! there is a bus, servers post their strokes to one another, and how many people they have.
 
 use std::collections::HashMap;
+use std::mem::take;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use tokio::time::{interval, sleep};
 use wirestream_tokio::{
-    Message, MessageError, Messages, Scope, Session, Stream, StreamExt, SubscribeError, endpoint,
+    Message, MessageError, Messages, Post, Scope, Session, Stream, StreamExt, SubscribeError,
+    endpoint,
 };
 
 use crate::board::{Board, PaintError, Stroke};
@@ -71,13 +73,15 @@ struct State {
     board: Board,
     people: u32,
     elsewhere: HashMap<u32, (u32, Instant)>,
+    /// Whether something did not get to the other servers.
+    is_behind: bool,
 }
 
 impl Room {
     /// An empty board, at the server of this number. Whether there are others to share it with.
     pub(crate) fn new(server: u32, is_shared: bool) -> Self {
         let board = Board::new(server);
-        let state = State { board, people: 0, elsewhere: HashMap::new() };
+        let state = State { board, people: 0, elsewhere: HashMap::new(), is_behind: false };
         let state = Arc::new(Mutex::new(state));
         Self { messages: Arc::default(), server, is_shared, state }
     }
@@ -97,16 +101,15 @@ impl Room {
         let mut state = self.state();
         let (result, events) = change(&mut state);
         for event in events {
-            self.post(Scope::Local, CHANGES, &event);
+            // It is done at once; who misses it sees the whole board again.
+            drop(self.post(Scope::Local, CHANGES, &event));
         }
         result
     }
 
-    /// What becomes of it is nobody's to know: who misses it asks for it later.
-    fn post<T: Message>(&self, scope: Scope, channel: &str, message: &T) {
-        if let Some(messages) = self.messages.get() {
-            drop(messages.clone().scope(scope).post(channel, message));
-        }
+    fn post<T: Message>(&self, scope: Scope, channel: &str, message: &T) -> Option<Post> {
+        let messages = self.messages.get()?.clone();
+        Some(messages.scope(scope).post(channel, message))
     }
 
     fn paint(&self, x: u8, y: u8, colour: u8) -> Result<(), PaintError> {
@@ -132,10 +135,17 @@ impl Room {
         self.tell(&News::People { server: self.server, people });
     }
 
-    /// Tells the other servers, if there are any.
+    /// Tells the other servers, if there are any. What does not get there is told again later, with
+    /// the whole board.
     fn tell(&self, news: &News) {
-        if self.is_shared {
-            self.post(Scope::Global, SERVERS, news);
+        let post = self.is_shared.then(|| self.post(Scope::Global, SERVERS, news)).flatten();
+        if let Some(post) = post {
+            let room = self.clone();
+            tokio::spawn(async move {
+                if post.await.is_err() {
+                    room.state().is_behind = true;
+                }
+            });
         }
     }
 
@@ -165,7 +175,12 @@ impl Room {
                     Some(Err(_)) => {} // another program's
                     None => return SubscribeError::SessionClosed,
                 },
-                _ = here.tick() => self.forget_who_is_gone(),
+                _ = here.tick() => {
+                    if take(&mut self.state().is_behind) {
+                        self.catch_up();
+                    }
+                    self.forget_who_is_gone();
+                }
             }
         }
     }
