@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use smol::io::{AsyncRead, AsyncWrite};
+use wirestream_websocket::ReadAhead;
 
 use crate::MaybeTls;
 
@@ -18,6 +19,7 @@ pub(crate) const READS_PER_TURN: u8 = 8;
 /// Writing needs none: it ends with a buffer that has a bound. What is written is counted.
 pub(crate) struct Paced<S> {
     stream: S,
+    ahead: ReadAhead,
     reads: u8,
     written: Arc<AtomicU64>,
     /// Whether it adds to the count, which is the one of a stream below otherwise.
@@ -26,7 +28,13 @@ pub(crate) struct Paced<S> {
 
 impl<S> Paced<S> {
     pub(crate) fn new(stream: S) -> Self {
-        Self { stream, reads: 0, written: Arc::default(), counts: true }
+        Self {
+            stream,
+            ahead: ReadAhead::default(),
+            reads: 0,
+            written: Arc::default(),
+            counts: true,
+        }
     }
 
     pub(crate) fn get_ref(&self) -> &S {
@@ -43,7 +51,7 @@ impl<S> Paced<MaybeTls<S>> {
     /// Counts below TLS, if there is TLS: what TLS has taken may still be in its buffer.
     pub(crate) fn below_tls(stream: MaybeTls<S>) -> Self {
         match stream.below_tls().map(|below| Arc::clone(&below.written)) {
-            Some(written) => Self { stream, reads: 0, written, counts: false },
+            Some(written) => Self { written, counts: false, ..Self::new(stream) },
             None => Self::new(stream),
         }
     }
@@ -60,7 +68,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, bytes));
+        let Self { stream, ahead, .. } = &mut *self;
+        let read = ready!(ahead.poll_read(bytes, |bytes| Pin::new(stream).poll_read(cx, bytes)));
         self.reads = reads + 1;
         Poll::Ready(read)
     }

@@ -5,12 +5,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::coop::{RestoreOnPending, poll_proceed};
+use wirestream_websocket::ReadAhead;
 
 use crate::MaybeTls;
 
-/// A stream that counts what is written to it.
+/// A stream that is read ahead where much comes in, and counts what is written to it.
 pub(crate) struct Counted<S> {
     stream: S,
+    ahead: ReadAhead,
     written: Arc<AtomicU64>,
     /// Whether it adds to the count, which is the one of a stream below otherwise.
     counts: bool,
@@ -18,7 +21,7 @@ pub(crate) struct Counted<S> {
 
 impl<S> Counted<S> {
     pub(crate) fn new(stream: S) -> Self {
-        Self { stream, written: Arc::default(), counts: true }
+        Self { stream, ahead: ReadAhead::default(), written: Arc::default(), counts: true }
     }
 
     pub(crate) fn get_ref(&self) -> &S {
@@ -35,7 +38,7 @@ impl<S> Counted<MaybeTls<S>> {
     /// Counts below TLS, if there is TLS: what TLS has taken may still be in its buffer.
     pub(crate) fn below_tls(stream: MaybeTls<S>) -> Self {
         match stream.below_tls().map(|below| Arc::clone(&below.written)) {
-            Some(written) => Self { stream, written, counts: false },
+            Some(written) => Self { written, counts: false, ..Self::new(stream) },
             None => Self::new(stream),
         }
     }
@@ -47,7 +50,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
         cx: &mut Context<'_>,
         bytes: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, bytes)
+        let Self { stream, ahead, .. } = &mut *self;
+        // What is there already counts as a read all the same, for those who wait for their turn.
+        let turn = if ahead.has_unread() { Some(ready!(poll_proceed(cx))) } else { None };
+        let read = ready!(ahead.poll_read(bytes.initialize_unfilled(), |bytes| {
+            let mut bytes = ReadBuf::new(bytes);
+            ready!(Pin::new(stream).poll_read(cx, &mut bytes))?;
+            Poll::Ready(Ok(bytes.filled().len()))
+        }))?;
+        turn.iter().for_each(RestoreOnPending::made_progress);
+        bytes.advance(read);
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -5,7 +5,8 @@ use wirestream::wire::{FULL_PACKET, MAX_PACKET};
 mod tests;
 
 /// Allocated with each connection and zeroed before each read: small, for many idle connections.
-const READ_BUFFER: usize = 4 * 1024;
+/// Busy ones have [`ReadAhead`](crate::ReadAhead).
+pub(crate) const READ_BUFFER: usize = 4 * 1024;
 /// A full packet is written at once; smaller ones wait for the flush.
 const WRITE_BUFFER: usize = FULL_PACKET;
 /// Room beside one largest packet for its header and for answers to pings.

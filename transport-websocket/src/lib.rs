@@ -9,6 +9,7 @@
 //! |---|---|
 //! | a configuration that relies on none of tungstenite's defaults | [`config`] |
 //! | a transport over a stream and sink of messages | [`Packets`] |
+//! | to read more at once where much comes in | [`ReadAhead`] |
 //! | to answer a client's handshake | [`answer`], [`check_for_tls`], [`AcceptError`], [`FAREWELL`] |
 //! | to answer one that an HTTP server has read | [`check_request`], [`Refusal::response`] |
 //! | to know which web pages may connect | [`Origins`] |
@@ -41,6 +42,7 @@
 )]
 
 mod address;
+mod ahead;
 mod answer;
 mod config;
 mod connect;
@@ -54,6 +56,7 @@ mod serve;
 mod tls;
 
 pub use address::Address;
+pub use ahead::ReadAhead;
 pub use answer::{AcceptError, Answer, FAREWELL, MAX_HEAD, answer, check_for_tls, check_request};
 pub use config::config;
 pub use connect::{Stage, connect_to_one_of};
