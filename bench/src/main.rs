@@ -1,7 +1,7 @@
 //! Measures Wirestream beside raw tokio-tungstenite of the same shape, in one interleaved run on
 //! loopback; prints a table of medians and writes `bench/RESULTS.md`.
 //!
-//! `cargo run --release -p wirestream-bench [-- ROUNDS [WORK...]]`
+//! `cargo run --release -p wirestream-bench [-- ROUNDS [WORK or PEER...]]`
 //!
 //! With `-- messages [ROUNDS]` it measures messages between sessions alone, and writes their section.
 //!
@@ -29,24 +29,44 @@ fn main() {
         let page = std::fs::read_to_string(path).expect("RESULTS.md");
         return write(messages::replaced(&page, &section));
     }
-    let chosen: Vec<String> = arguments.collect();
-    let works: Vec<Work> = Work::ALL
-        .into_iter()
-        .filter(|work| chosen.is_empty() || chosen.iter().any(|name| name == work.name()))
-        .collect();
+    let names: Vec<String> = arguments.collect();
+    let works = chosen(Work::ALL, &names, Work::name);
+    let peers = chosen(Peer::ALL, &names, Peer::name);
     let mut samples = Vec::new();
     for round in 1..=rounds {
         for &work in &works {
-            for peer in Peer::ALL {
+            for &peer in &peers {
                 let rate = peer.measure(work);
-                eprintln!("round {round}: {:<12} {:<10} {rate:>12.0} /s", work.name(), peer.name());
+                eprintln!(
+                    "round {round}: {:<12} {:<10} {:>12.0} /s {:>6.0} + {:.0} ns",
+                    work.name(),
+                    peer.name(),
+                    rate.rate,
+                    rate.client,
+                    rate.server,
+                );
                 samples.push(Sample { work, peer, rate });
             }
         }
     }
+    if peers.len() < Peer::ALL.len() {
+        return; // for a profiler
+    }
     let table = report::table(&works, &samples, rounds);
     println!("{table}");
-    if chosen.is_empty() {
+    if names.is_empty() {
         write(messages::replaced(&report::page(&table), &messages::section(rounds)));
     }
+}
+
+/// Those that are named, or all where none is.
+fn chosen<T: Copy>(
+    all: impl IntoIterator<Item = T>,
+    names: &[String],
+    name_of: impl Fn(T) -> &'static str,
+) -> Vec<T> {
+    let all: Vec<T> = all.into_iter().collect();
+    let named = |&one: &T| names.iter().any(|name| name == name_of(one));
+    let some: Vec<T> = all.iter().copied().filter(named).collect();
+    if some.is_empty() { all } else { some }
 }

@@ -7,7 +7,7 @@ use wirestream_tokio::{
     Client, ClientConfig, Endpoint, Limits, NoError, Receiver, Server, Session, channel,
 };
 
-use crate::work::{ECHO_SIZE, Meter, OUTSTANDING, Work, block_on, pin};
+use crate::work::{ECHO_SIZE, Meter, OUTSTANDING, Rate, Work, block_on, pin};
 
 fn limits() -> Limits {
     Limits { calls: 2_000, ..Limits::default() }
@@ -21,11 +21,12 @@ fn server() -> Server {
         })
         .stream("echo", |_: Session, (): (), (messages,): (Receiver<Bytes>,)| {
             messages.filter_map(async |message| message.ok().map(Ok::<_, NoError>))
-        });
+        })
+        .unary("once", async |_: Session, (message,): (Bytes,), (): ()| Ok::<_, NoError>(message));
     Server::builder().endpoint(bench).limits(limits()).build().expect("a server")
 }
 
-pub(crate) fn measure(work: Work) -> f64 {
+pub(crate) fn measure(work: Work) -> Rate {
     let (tell, told) = std::sync::mpsc::channel();
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = std::thread::spawn(move || {
@@ -64,6 +65,19 @@ pub(crate) fn measure(work: Work) -> f64 {
             Work::Echo(streams) => {
                 for _ in 0..streams {
                     echo(&client, ECHO_SIZE, OUTSTANDING, &meter);
+                }
+            }
+            Work::Calls(calls) => {
+                for _ in 0..calls {
+                    let (client, meter) = (client.clone(), meter.clone());
+                    tokio::task::spawn_local(async move {
+                        let message = Bytes::from(vec![7; ECHO_SIZE]);
+                        loop {
+                            let call = client.call("Bench.once").arguments(&(&message,));
+                            call.unary::<Bytes>().await.expect("a reply");
+                            meter.hit();
+                        }
+                    });
                 }
             }
         }

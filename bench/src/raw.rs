@@ -11,14 +11,14 @@ use tokio::sync::oneshot;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::work::{ECHO_SIZE, Meter, OUTSTANDING, Work, block_on, pin};
+use crate::work::{ECHO_SIZE, Meter, OUTSTANDING, Rate, Work, block_on, pin};
 
 type Socket = WebSocketStream<TcpStream>;
 
 /// Fed bytes that force a flush in batches.
 const FULL: usize = 16 * 1024;
 
-pub(crate) fn measure(work: Work, batch: bool) -> f64 {
+pub(crate) fn measure(work: Work, batch: bool) -> Rate {
     let (tell, told) = std::sync::mpsc::channel();
     let (stop, stopped) = oneshot::channel::<()>();
     let server = std::thread::spawn(move || {
@@ -32,7 +32,7 @@ pub(crate) fn measure(work: Work, batch: bool) -> f64 {
             let serve = async {
                 match work {
                     Work::Push(size) => push(socket, size, batch).await,
-                    Work::PingPong | Work::Echo(_) => echo(socket, batch).await,
+                    Work::PingPong | Work::Echo(_) | Work::Calls(_) => echo(socket, batch).await,
                 }
             };
             tokio::select! {
@@ -55,6 +55,9 @@ pub(crate) fn measure(work: Work, batch: bool) -> f64 {
                 match work {
                     Work::Push(_) => pull(socket, &meter).await,
                     Work::PingPong => window(socket, 32, 1, batch, &meter).await,
+                    Work::Calls(calls) => {
+                        window(socket, ECHO_SIZE + 4, calls, batch, &meter).await;
+                    }
                     Work::Echo(streams) => {
                         window(socket, ECHO_SIZE + 4, streams * OUTSTANDING, batch, &meter).await;
                     }

@@ -12,7 +12,7 @@ pub(crate) fn table(works: &[Work], samples: &[Sample], rounds: usize) -> String
     for &work in works {
         let rates = |peer| {
             let of = samples.iter().filter(|sample| (sample.work, sample.peer) == (work, peer));
-            let mut rates: Vec<f64> = of.map(|sample| sample.rate).collect();
+            let mut rates: Vec<f64> = of.map(|sample| sample.rate.rate).collect();
             rates.sort_by(f64::total_cmp);
             rates
         };

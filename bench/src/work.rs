@@ -23,16 +23,19 @@ pub(crate) enum Work {
     Push(usize),
     /// So many streams echo 64 B, with 8 under way on each.
     Echo(usize),
+    /// Calls that take 64 B and return them, so many at a time.
+    Calls(usize),
 }
 
 impl Work {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::PingPong,
         Self::Push(32),
         Self::Push(1024),
         Self::Push(64 * 1024),
         Self::Echo(100),
         Self::Echo(1000),
+        Self::Calls(64),
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -43,6 +46,7 @@ impl Work {
             Self::Push(_) => "push-64k",
             Self::Echo(100) => "echo-100",
             Self::Echo(_) => "echo-1000",
+            Self::Calls(_) => "open-close",
         }
     }
 
@@ -54,6 +58,7 @@ impl Work {
             Self::Push(_) => "one stream, one way, 64 KiB",
             Self::Echo(100) => "100 streams echo 64 B, 8 under way on each",
             Self::Echo(_) => "1,000 streams echo 64 B, 8 under way on each",
+            Self::Calls(_) => "calls that echo 64 B, 64 at a time",
         }
     }
 }
@@ -79,8 +84,7 @@ impl Peer {
         }
     }
 
-    /// Messages a second.
-    pub(crate) fn measure(self, work: Work) -> f64 {
+    pub(crate) fn measure(self, work: Work) -> Rate {
         match self {
             Self::RawFlush => crate::raw::measure(work, false),
             Self::RawBatch => crate::raw::measure(work, true),
@@ -92,7 +96,18 @@ impl Peer {
 pub(crate) struct Sample {
     pub(crate) work: Work,
     pub(crate) peer: Peer,
+    pub(crate) rate: Rate,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct Rate {
+    /// Messages a second.
     pub(crate) rate: f64,
+    /// How long each takes on the client's processor, in nanoseconds; 0 where the system does not
+    /// tell.
+    pub(crate) client: f64,
+    /// And on the server's.
+    pub(crate) server: f64,
 }
 
 /// Counts messages while the window is open. One thread's.
@@ -105,13 +120,31 @@ impl Meter {
     }
 
     /// Opens the window after warming up, closes it, and gives the rate. Run beside the load.
-    pub(crate) async fn rate(&self) -> f64 {
+    pub(crate) async fn rate(&self) -> Rate {
         tokio::time::sleep(WARM).await;
-        let (start, before) = (Instant::now(), self.0.get());
+        let (start, before, [client, server]) = (Instant::now(), self.0.get(), cpu_times());
         tokio::time::sleep(SPAN).await;
-        let hits = self.0.get() - before;
-        hits as f64 / start.elapsed().as_secs_f64()
+        let hits = (self.0.get() - before) as f64;
+        let rate = hits / start.elapsed().as_secs_f64();
+        let [client_after, server_after] = cpu_times();
+        Rate {
+            rate,
+            client: (client_after - client) / hits,
+            server: (server_after - server) / hits,
+        }
     }
+}
+
+/// How long the main thread, which is the client, and the others have run, in nanoseconds.
+fn cpu_times() -> [f64; 2] {
+    let mut times = [0.0; 2];
+    for thread in std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
+        let is_main = thread.file_name().to_str() == Some(&std::process::id().to_string());
+        let statistics = std::fs::read_to_string(thread.path().join("schedstat"));
+        let time = statistics.ok().and_then(|line| line.split(' ').next()?.parse::<f64>().ok());
+        times[usize::from(!is_main)] += time.unwrap_or(0.0);
+    }
+    times
 }
 
 /// Which processor a thread keeps to, where there is more than one: server and client each have
