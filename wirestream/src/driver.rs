@@ -15,8 +15,9 @@ use wirestream_protocol::{CallId, CloseReason, Time};
 use crate::link::{Link, Wakes};
 use crate::transport::{Timer, Transport, TransportError};
 
-/// Packets taken from the transport in one turn, at most.
-const RECEIVED_PER_TURN: usize = 32;
+/// Packets taken from the transport in one turn, at most: so few that what was taken is read, and
+/// its credit on its way back, before a window is used up.
+const RECEIVED_PER_TURN: usize = 4;
 /// Packets given to the transport in one turn, at most.
 const SENT_PER_TURN: usize = 32;
 /// How long the transport may take to end in order.
