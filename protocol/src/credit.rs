@@ -104,8 +104,8 @@ impl ReceiveCredit {
         i64::from(self.window) - i64::try_from(used).unwrap_or(i64::MAX)
     }
 
-    pub(crate) fn charge(&mut self, cost: u32) {
-        self.held += u64::from(cost);
+    pub(crate) fn charge(&mut self, cost: u64) {
+        self.held += cost;
     }
 
     /// The application took what cost this much, or it was dropped (R-CREDIT-5).

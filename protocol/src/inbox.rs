@@ -196,6 +196,9 @@ impl Inbox {
 pub struct Run {
     frames: Vec<u8>,
     read: usize,
+    /// How long what stands before each payload is, beside the kind and the length; 0 before the
+    /// first.
+    whose: usize,
     whole: Option<Bytes>,
     last: Bytes,
 }
@@ -213,7 +216,15 @@ impl Run {
             self.last = whole;
             return Some(&self.last);
         }
-        next_payload(&self.frames, &mut self.read)
+        if self.whose == 0 {
+            let first = RawFrames::new(&self.frames).next_frame().ok()??;
+            let (_, _, payload) = first.half().ok()?;
+            self.whose = first.body.len() - payload.len();
+        }
+        let mut rest = RawFrames::new(self.frames.get(self.read..)?);
+        let frame = rest.next_frame().ok()??;
+        self.read = self.frames.len() - rest.rest().len();
+        frame.body.get(self.whose..)
     }
 
     fn clear(&mut self) {
@@ -222,13 +233,13 @@ impl Run {
         }
         self.frames.clear();
         self.read = 0;
+        self.whose = 0;
         self.whole = None;
         self.last = Bytes::new();
     }
 }
 
 /// The payload of the frame at `read`, which is moved behind it.
-#[inline]
 fn next_payload<'a>(frames: &'a [u8], read: &mut usize) -> Option<&'a [u8]> {
     let mut rest = RawFrames::new(frames.get(*read..)?);
     let frame = rest.next_frame().ok()??;

@@ -5,7 +5,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
 
-use crate::wire::{Frame, RawFrames, cost, put_message_header};
+use crate::wire::{Frame, MessageHeader, RawFrames, cost};
 
 /// What one half puts into a packet before it is another's turn, in bytes (R-MSG-6).
 pub(crate) const QUANTUM: usize = 4 * 1024;
@@ -54,13 +54,15 @@ impl Outbox {
             return 0;
         };
         let before = frames.len();
-        put_message_header(frames, call, half, payload.len());
+        frames.reserve(MessageHeader::ROOM + payload.len());
+        let payload_len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+        MessageHeader::new(call, half, payload_len).put(frames);
         frames.extend_from_slice(payload);
+        let added = frames.len() - before;
         let marked = marks.back().map_or(*sent, |&mark| mark as usize);
         if frames.len() - marked >= QUANTUM {
             marks.push_back(u32::try_from(frames.len()).unwrap_or(u32::MAX));
         }
-        let added = frames.len() - before;
         self.bytes += added;
         added
     }

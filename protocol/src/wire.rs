@@ -16,7 +16,7 @@ mod encode;
 mod tests;
 
 pub(crate) use decode::{RawFrame, RawFrames};
-pub(crate) use encode::{put_message_header, varint_len};
+pub(crate) use encode::{MessageHeader, varint_len};
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

@@ -18,6 +18,7 @@ mod bounded;
 
 use std::cell::Cell;
 
+use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wirestream_protocol::Fault;
@@ -59,7 +60,7 @@ pub(crate) fn encoded<T: Serialize + ?Sized, R>(
 ) -> Result<R, CodecError> {
     let mut buffer = BUFFER.take();
     buffer.clear();
-    let buffer = postcard::to_extend(value, buffer).map_err(CodecError::from)?;
+    append(value, &mut buffer)?;
     let result = use_it(&buffer);
     if buffer.capacity() <= KEPT {
         BUFFER.set(buffer);
@@ -68,7 +69,38 @@ pub(crate) fn encoded<T: Serialize + ?Sized, R>(
 }
 
 pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
-    Ok(postcard::to_extend(value, Vec::new())?)
+    let mut bytes = Vec::new();
+    append(value, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// Encodes `value` behind what is in the buffer. After an error, a part of it may be there.
+#[inline]
+fn append<T: Serialize + ?Sized>(value: &T, buffer: &mut Vec<u8>) -> Result<(), CodecError> {
+    Ok(postcard::serialize_with_flavor(value, Appended(buffer))?)
+}
+
+/// Where postcard puts what it encodes.
+struct Appended<'a>(&'a mut Vec<u8>);
+
+impl Flavor for Appended<'_> {
+    type Output = ();
+
+    #[inline]
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    #[inline]
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
 }
 
 /// What a half ends with where the application ends it with `error`.

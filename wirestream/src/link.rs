@@ -144,7 +144,7 @@ impl Link {
     pub(crate) fn transmit_with<R>(&self, verb: impl FnOnce(&mut Core) -> R) -> R {
         let mut core = self.lock();
         let result = verb(&mut core);
-        let driver = match core.connection.has_transmit() {
+        let driver = match core.sleeping_driver.is_some() && core.connection.has_transmit() {
             true => core.sleeping_driver.take(),
             false => None,
         };

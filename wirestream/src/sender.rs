@@ -118,6 +118,14 @@ impl<T, E> Sender<T, E> {
         Poll::Ready(Ok(self.target.get_or_init(|| target)))
     }
 
+    /// Sends an encoded message, if that is possible at once. What else there is to say of it, an
+    /// error say, [`poll_send`](Self::poll_send) does: it would take long to carry about.
+    #[inline]
+    fn sends_now(&self, message: &[u8]) -> bool {
+        let Some((link, half)) = self.target.get() else { return false };
+        link.transmit_with(|core| core.connection.send(*half, message).is_ok())
+    }
+
     /// Sends an encoded message, or registers for the time when that is worth another try.
     fn poll_send(
         &self,
@@ -149,24 +157,22 @@ impl<T: Serialize, E> Sender<T, E> {
     /// # Errors
     /// [`SendError`]; the stream goes on after `TooLarge` and `Encode`.
     pub async fn send(&self, message: T) -> Result<(), SendError> {
-        // The common case encodes into a buffer of the thread's and needs no memory of its own.
-        let mut message = Some(message);
-        let mut kept = Vec::new();
+        let Some(kept) = self.feed(&message)? else { return Ok(()) };
+        drop(message);
+        self.send_encoded(&kept).await
+    }
+
+    /// Sends a message if that is possible at once; its bytes otherwise. The common case encodes
+    /// into a buffer of the thread's and needs no memory of its own.
+    #[inline]
+    pub(crate) fn feed(&self, message: &T) -> Result<Option<Vec<u8>>, SendError> {
+        let keep = |bytes: &[u8]| if self.sends_now(bytes) { None } else { Some(bytes.to_vec()) };
+        encoded(message, keep).map_err(SendError::Encode)
+    }
+
+    pub(crate) async fn send_encoded(&self, message: &[u8]) -> Result<(), SendError> {
         let mut waiter = Waiter::default();
-        poll_fn(|cx| {
-            let Some(message) = message.take() else {
-                return self.poll_send(&mut waiter, cx, &kept);
-            };
-            encoded(&message, |bytes| {
-                let sent = self.poll_send(&mut waiter, cx, bytes);
-                if sent.is_pending() {
-                    kept = bytes.to_vec();
-                }
-                sent
-            })
-            .unwrap_or_else(|error| Poll::Ready(Err(SendError::Encode(error))))
-        })
-        .await
+        poll_fn(|cx| self.poll_send(&mut waiter, cx, message)).await
     }
 
     /// Sends the one message of a reply and its end, together. A message that takes no bytes is

@@ -5,6 +5,7 @@ use bytes::Bytes;
 
 use super::{Connection, Control, Role, Waiter};
 use crate::call::{CallRecord, InHalf, Opening, OutHalf};
+use crate::limits::Announced;
 use crate::outbox::QUANTUM;
 use crate::state::{
     CallEvent, CallState, ReceiverEvent, ReceiverState, SenderEvent, SenderState, Step,
@@ -151,8 +152,9 @@ impl Connection {
     ) -> Result<(), SendError> {
         let payload = payload.into();
         let len = payload.as_slice().len();
-        let limit = self.peer_or_floor().message as usize;
-        let chunk = self.chunk();
+        let peer = self.peer.as_ref().unwrap_or(&Announced::FLOOR);
+        let limit = peer.message as usize;
+        let chunk = peer.chunk.min(self.config.limits.chunk) as usize;
         let Some(call) = self.calls.get_mut(id.call) else { return Err(self.over()) };
         let begun = call.is_begun();
         let Some(half) = call.out_half(self.role, id.half) else { return Err(self.over()) };

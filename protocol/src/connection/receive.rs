@@ -242,16 +242,25 @@ impl Connection {
             let end = packet.len() - frames.rest().len();
             end - frame.body.len() - header_len(frame.body.len())
         };
+        // Those that follow it begin with the same call and half, in the same bytes.
+        let whose = first.body.get(..first.body.len() - payload.len()).unwrap_or_default();
         let mut run = frame_start(frames, &first)..packet.len() - frames.rest().len();
         let mut run_cost = 0u64;
         let mut count = 0;
+        let has_partial = half.inbox.has_partial();
+        let (half_room, room) = (half.credit.available(), credit.available());
+        let mut spent = 0i64;
         let outcome = loop {
             let price = cost(payload.len());
-            if let Err(violation) = check_message(half, credit.available(), payload.len(), chunk) {
+            let mut checked = check_size(payload.len(), chunk);
+            if has_partial {
+                checked = checked.and(Err(Violation::ChunkOrder)); // R-MSG-3
+            }
+            checked = checked.and_then(|()| check_credit(half_room - spent, room - spent, price));
+            if let Err(violation) = checked {
                 break Err(violation);
             }
-            half.credit.charge(price);
-            credit.charge(price);
+            spent += i64::from(price);
             count += 1;
             if Inbox::slices(payload.len(), packet.len()) {
                 if run_cost > 0 {
@@ -266,13 +275,15 @@ impl Connection {
             run.end = packet.len() - frames.rest().len();
             let mut ahead = *frames;
             let Ok(Some(next)) = ahead.next_frame() else { break Ok(()) };
-            let Ok((next_call, next_half, next_payload)) = next.half() else { break Ok(()) };
-            if (next.kind, next_call, next_half) != (kind::MESSAGE, call, number) {
+            if next.kind != kind::MESSAGE {
                 break Ok(());
             }
+            let Some(next_payload) = next.body.strip_prefix(whose) else { break Ok(()) };
             *frames = ahead;
             payload = next_payload;
         };
+        half.credit.charge(spent.unsigned_abs());
+        credit.charge(spent.unsigned_abs());
         if run_cost > 0 {
             half.inbox.push_run(packet.get(run).unwrap_or_default(), run_cost);
         }
@@ -328,10 +339,10 @@ impl Connection {
             Step::Illegal => Err(Violation::AfterEnd), // R-HALF-2
             Step::Late => self.drop_late(price),       // R-HALF-4
             Step::To(_) => {
-                check_credit(half, credit.available(), price)?;
+                check_credit(half.credit.available(), credit.available(), price)?;
                 half.inbox.begin(total, chunk, now)?;
-                half.credit.charge(price);
-                credit.charge(price);
+                half.credit.charge(price.into());
+                credit.charge(price.into());
                 self.deadlines.message_began(now);
                 self.grow(id);
                 Ok(())
@@ -523,7 +534,7 @@ impl Connection {
         if self.receive_credit.available() < price.into() {
             return Err(Violation::ConnectionCredit); // R-CREDIT-3
         }
-        self.receive_credit.charge(price);
+        self.receive_credit.charge(price.into());
         Ok(())
     }
 
@@ -536,28 +547,18 @@ impl Connection {
 }
 
 /// R-MSG-1.
+#[inline]
 fn check_size(payload: usize, chunk: usize) -> Result<(), Violation> {
     if payload > chunk { Err(Violation::ChunkTooLarge) } else { Ok(()) }
 }
 
-fn check_message(
-    half: &InHalf,
-    available: i64,
-    payload: usize,
-    chunk: usize,
-) -> Result<(), Violation> {
-    check_size(payload, chunk)?;
-    if half.inbox.has_partial() {
-        return Err(Violation::ChunkOrder); // R-MSG-3
-    }
-    check_credit(half, available, cost(payload))
-}
-
-fn check_credit(half: &InHalf, available: i64, price: u32) -> Result<(), Violation> {
-    if half.credit.available() <= 0 {
+/// Where so much is available of the half's credit and of the connection's.
+#[inline]
+fn check_credit(half: i64, connection: i64, price: u32) -> Result<(), Violation> {
+    if half <= 0 {
         return Err(Violation::HalfCredit); // R-CREDIT-2
     }
-    if available < price.into() {
+    if connection < price.into() {
         return Err(Violation::ConnectionCredit); // R-CREDIT-3
     }
     Ok(())

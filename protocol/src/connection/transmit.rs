@@ -63,13 +63,13 @@ impl Connection {
         if self.closed.is_some() {
             return self.farewell.is_some();
         }
-        self.hello_owed
+        !self.ring.is_empty()
+            || !self.control.is_empty()
+            || self.hello_owed
             || self.token_owed
             || self.ping_owed
             || self.pong_owed
             || self.away_owed
-            || !self.control.is_empty()
-            || !self.ring.is_empty()
             || self.receive_credit.is_due()
     }
 

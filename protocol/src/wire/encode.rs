@@ -1,3 +1,4 @@
+use alloc::vec::Vec;
 use bytes::BufMut;
 
 use crate::Token;
@@ -26,14 +27,48 @@ pub(crate) fn varint_len(value: u64) -> usize {
     bits.div_ceil(7)
 }
 
-/// Appends what stands before a message's payload.
-#[inline]
-pub(crate) fn put_message_header(out: &mut impl BufMut, call: u32, half: u8, payload_len: usize) {
-    out.put_u8(kind::MESSAGE);
-    let len = varint_len(call.into()) + varint_len(half.into()) + payload_len;
-    put_varint(out, len as u64);
-    put_varint(out, call.into());
-    put_varint(out, half.into());
+/// What stands before a message's payload: a kind and three numbers, 13 bytes at most. Put together
+/// in registers: to read from memory what was just written there in pieces takes long.
+pub(crate) struct MessageHeader {
+    bytes: u128,
+    len: usize,
+}
+
+impl MessageHeader {
+    /// What [`put`](Self::put) needs room for.
+    pub(crate) const ROOM: usize = size_of::<u128>();
+
+    #[inline]
+    pub(crate) fn new(call: u32, half: u8, payload_len: u32) -> Self {
+        let whose = varint_len(call.into()) + varint_len(half.into());
+        let mut header = Self { bytes: kind::MESSAGE.into(), len: 1 };
+        header.varint(u64::from(payload_len) + whose as u64);
+        header.varint(call.into());
+        header.varint(half.into());
+        header
+    }
+
+    #[inline]
+    fn varint(&mut self, mut value: u64) {
+        while let high @ 1.. = value >> 7 {
+            self.byte(low7(value) | 0x80);
+            value = high;
+        }
+        self.byte(low7(value));
+    }
+
+    #[inline]
+    fn byte(&mut self, byte: u8) {
+        self.bytes |= u128::from(byte) << (8 * self.len);
+        self.len += 1;
+    }
+
+    #[inline]
+    pub(crate) fn put(&self, out: &mut Vec<u8>) {
+        let end = out.len() + self.len;
+        out.extend_from_slice(&self.bytes.to_le_bytes());
+        out.truncate(end);
+    }
 }
 
 /// The size of a field-by-field body, and the body itself, from one list of fields.

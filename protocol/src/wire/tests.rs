@@ -267,7 +267,7 @@ proptest! {
         let packet = encode(&Frame::Message { call, half, payload: &payload });
         prop_assert!(packet.len() - payload.len() <= 6);
         let mut header = Vec::new();
-        put_message_header(&mut header, call, half, payload.len());
+        MessageHeader::new(call, half, payload.len() as u32).put(&mut header);
         prop_assert_eq!(&packet, &[header, payload].concat());
     }
 

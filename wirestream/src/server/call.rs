@@ -199,21 +199,30 @@ impl Accepted {
         drop(self);
         let mut stream = pin!(stream);
         while let Some(item) = stream.next().await {
-            match item {
-                Ok(message) => match reply.send(message).await {
-                    Ok(()) => {}
-                    Err(SendError::Stopped | SendError::Lost(_)) => return,
-                    // The message cannot be sent, and must not be missing silently.
-                    Err(
-                        error @ (SendError::TooLarge { .. }
-                        | SendError::Encode(_)
-                        | SendError::NotReady),
-                    ) => {
-                        report::reply_failed(&session, &error);
-                        return reply.end_with(Err(Fault::Failed));
-                    }
-                },
+            let message = match item {
+                Ok(message) => message,
                 Err(error) => return reply.end_with(Err(fault(&session, error))),
+            };
+            let sent = match reply.feed(&message) {
+                Ok(None) => continue,
+                Ok(Some(bytes)) => {
+                    drop(message);
+                    reply.send_encoded(&bytes).await
+                }
+                Err(error) => Err(error),
+            };
+            match sent {
+                Ok(()) => {}
+                Err(SendError::Stopped | SendError::Lost(_)) => return,
+                // The message cannot be sent, and must not be missing silently.
+                Err(
+                    error @ (SendError::TooLarge { .. }
+                    | SendError::Encode(_)
+                    | SendError::NotReady),
+                ) => {
+                    report::reply_failed(&session, &error);
+                    return reply.end_with(Err(Fault::Failed));
+                }
             }
         }
         reply.end_with(Ok(()));
