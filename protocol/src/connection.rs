@@ -4,6 +4,7 @@
 //! the wire, `deadlines` what time does. The tables that they follow are in `crate::state`.
 
 mod application;
+mod budget;
 mod deadlines;
 mod receive;
 mod transmit;
@@ -25,6 +26,7 @@ use crate::{
     CallId, CloseReason, End, Event, Inbound, Limits, LimitsError, Outbound, Outcome, RejectCode,
     Rejection, Stats, Time, Token, Violation,
 };
+use budget::Budget;
 use deadlines::Deadlines;
 
 /// A queue that had room for more than this is given back when it runs empty.
@@ -91,6 +93,10 @@ pub struct Connection {
     config: Config,
     now: Time,
     deadlines: Deadlines,
+    /// Calls that the peer gives up or has refused (R-FLOOD-1).
+    resets: Budget,
+    /// Frames that lead to nothing (R-FLOOD-2).
+    idle_frames: Budget,
     /// Set once and kept: the connection is over.
     closed: Option<CloseReason>,
 
@@ -156,6 +162,8 @@ impl Connection {
             role,
             now,
             deadlines: Deadlines::new(role, limits, now),
+            resets: Budget::new(limits.resets, now),
+            idle_frames: Budget::new(limits.idle_frames, now),
             closed: None,
             calls: CallTable::default(),
             last_call: 0,

@@ -80,6 +80,12 @@ pub enum Violation {
     /// R-CREDIT-4
     #[error("a grant of nothing, or beyond the window")]
     Grant,
+    /// R-FLOOD-1
+    #[error("too many calls were given up or had to be refused")]
+    ResetFlood,
+    /// R-FLOOD-2
+    #[error("too many frames led to nothing")]
+    IdleFlood,
 }
 
 impl Violation {
@@ -111,6 +117,8 @@ impl Violation {
             Self::HalfCredit => "R-CREDIT-2",
             Self::ConnectionCredit => "R-CREDIT-3",
             Self::Grant => "R-CREDIT-4",
+            Self::ResetFlood => "R-FLOOD-1",
+            Self::IdleFlood => "R-FLOOD-2",
         }
     }
 }

@@ -52,6 +52,14 @@ pub struct Limits {
     /// How many times its bytes a received value may take in memory, as far as the sizes of its
     /// types tell. 64. One that takes less than 1 MiB may, whatever its bytes.
     pub decode_growth: u32,
+    /// How many calls a second the peer may give up or have refused, on average, and ten times as
+    /// many at once. 1,000. What goes beyond ends the connection (R-FLOOD-1): each costs a few bytes
+    /// to open and give up, and this endpoint a handler.
+    pub resets: u32,
+    /// How many frames a second that lead to nothing may come, on average, and ten times as many at
+    /// once. 1,000. What goes beyond ends the connection (R-FLOOD-2). Those that are natural behind
+    /// the end of a call are allowed for.
+    pub idle_frames: u32,
     /// How long the peer may take to say `Hello`. 5 s.
     pub handshake: Duration,
     /// After how long a silence the peer is pinged. 15 s.
@@ -82,6 +90,8 @@ impl Default for Limits {
             decode_depth: 128,
             decode_elements: 16 * 1024,
             decode_growth: 64,
+            resets: 1_000,
+            idle_frames: 1_000,
             handshake: Duration::from_secs(5),
             ping: Duration::from_secs(15),
             dead: Duration::from_secs(20),
@@ -133,6 +143,12 @@ impl Limits {
     pub fn validate(&self) -> Result<(), LimitsError> {
         if self.outbound == 0 {
             return Err(LimitsError::BelowFloor("outbound")); // nothing could be sent
+        }
+        // A peer that does what it may must not be taken for a flood.
+        for (name, rate) in [("resets", self.resets), ("idle_frames", self.idle_frames)] {
+            if rate == 0 {
+                return Err(LimitsError::BelowFloor(name));
+            }
         }
         if self.half_window > WINDOW_CEILING {
             return Err(LimitsError::AboveCeiling("half_window")); // what is announced may be less

@@ -426,6 +426,10 @@ fn limits_that_do_not_agree_are_refused() {
     assert_eq!(small.validate(), Err(LimitsError::BelowFloor("half_window")));
     let outbound = Limits { outbound: 0, ..Limits::default() };
     assert_eq!(outbound.validate(), Err(LimitsError::BelowFloor("outbound")));
+    let resets = Limits { resets: 0, ..Limits::default() };
+    assert_eq!(resets.validate(), Err(LimitsError::BelowFloor("resets")));
+    let idle_frames = Limits { idle_frames: 0, ..Limits::default() };
+    assert_eq!(idle_frames.validate(), Err(LimitsError::BelowFloor("idle_frames")));
     assert_eq!(Limits { outbound: 1, ..Limits::default() }.validate(), Ok(()));
     assert_eq!(floor_limits().validate(), Ok(()));
 }

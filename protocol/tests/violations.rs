@@ -65,7 +65,8 @@ fn a_packet_has_a_frame_and_a_largest_size() {
     let largest = packet(&vec![Frame::Ping; MAX_PACKET / 2]);
     assert_eq!(largest.len(), MAX_PACKET);
     let larger = [&largest[..], &[0x0c]].concat();
-    check(new_server, &largest, &larger, Violation::PacketTooLarge);
+    let patient = Limits { idle_frames: u32::MAX, ..Limits::default() };
+    check(|| end(Role::Server, patient.clone()), &largest, &larger, Violation::PacketTooLarge);
     check(new_server, &packet(&[Frame::Ping]), b"", Violation::PacketEmpty);
 }
 

@@ -66,6 +66,7 @@ impl Connection {
         self.windows += u64::from(own_window);
         self.last_call = wire_id;
         self.stats.calls_begun += 1;
+        self.earn_idle_frames(request.parameters);
         let id = self.calls.insert(wire_id, |id| CallRecord {
             id,
             state: CallState::Pending,
@@ -340,6 +341,7 @@ impl Connection {
 
     fn refuse(&mut self, id: CallId, rejection: Rejection) {
         self.refusing += 1;
+        self.resets.take(self.now);
         self.control.push_back(Control::Reject {
             call: id.wire,
             rejection: rejection.clone(),

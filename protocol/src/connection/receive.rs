@@ -5,7 +5,8 @@ use crate::call::{CallRecord, InHalf};
 use crate::inbox::Inbox;
 use crate::state::{CallEvent, CallState, ReceiverEvent, ReceiverState, SenderEvent, Step};
 use crate::wire::{
-    AwayCode, FaultCode, Frame, Hello, MAX_PACKET, Open, RawFrame, RawFrames, cost, kind,
+    AwayCode, FaultCode, Frame, Hello, MAX_PACKET, MINIMUM_CHARGE, Open, RawFrame, RawFrames, cost,
+    kind,
 };
 use crate::{
     CloseReason, End, Event, Fault, Inbound, Outbound, Outcome, RejectCode, Rejection, Request,
@@ -76,15 +77,16 @@ impl Connection {
             Frame::Stop { call, half } => self.stopped(call, half),
             Frame::Credit { call: 0, half: 0, amount } => {
                 self.send_credit.grant(amount)?;
+                self.not_worth_it(amount)?;
                 self.begin_waiting();
                 Ok(())
             }
             Frame::Credit { call, half, amount } => self.granted(call, half, amount),
             Frame::Ping => {
                 self.pong_owed = true; // R-ALIVE-4: one answer for many
-                Ok(())
+                self.idle_frame()
             }
-            Frame::Pong | Frame::Unknown { .. } => Ok(()),
+            Frame::Pong | Frame::Unknown { .. } => self.idle_frame(),
             Frame::GoAway { code, detail } => {
                 self.told_to_go(code, &detail);
                 Ok(())
@@ -92,7 +94,7 @@ impl Connection {
             Frame::Token { .. } if self.role == Role::Client => Err(Violation::TokenFromServer),
             Frame::Token { token } => {
                 self.peer_token = Some(token).filter(|token| !token.is_none()); // R-TOKEN-1
-                Ok(())
+                self.idle_frame()
             }
         }
     }
@@ -136,12 +138,17 @@ impl Connection {
         if open.call <= self.last_call {
             return Err(Violation::CallOrder); // R-OPEN-1
         }
+        if self.resets.is_spent(self.now) {
+            return Err(Violation::ResetFlood); // R-FLOOD-1
+        }
         let price = cost(size);
         self.charge_connection(price)?; // R-OPEN-4
         self.last_call = open.call;
         self.stats.calls_begun += 1;
+        self.earn_idle_frames(open.parameters);
         if let Some(rejection) = self.refusal(open) {
             self.stats.calls_rejected += 1;
+            self.resets.take(self.now);
             let refusal = Control::Reject { call: open.call, rejection, held: price };
             self.control.push_back(refusal);
             return Ok(());
@@ -394,7 +401,7 @@ impl Connection {
     fn ended(&mut self, call: u32, number: u8, end: End, price: u32) -> Result<(), Violation> {
         let Some((id, half, credit)) = self.receiving(call, number)? else {
             self.receive_credit.release(price.into()); // R-CALL-2
-            return Ok(());
+            return self.idle_frame();
         };
         let window = half.window();
         match half.state.step(ReceiverEvent::End) {
@@ -428,8 +435,9 @@ impl Connection {
     }
 
     fn stopped(&mut self, call: u32, number: u8) -> Result<(), Violation> {
-        let Some((id, place)) = self.sending(call, number)? else { return Ok(()) };
+        let Some((id, place)) = self.sending(call, number)? else { return self.idle_frame() };
         if self.role == Role::Server {
+            self.resets.take(self.now);
             self.end_call(id.call, CallEvent::Cancel, Outcome::Cancelled); // R-CALL-5
             return Ok(());
         }
@@ -437,7 +445,7 @@ impl Connection {
         else {
             return Ok(());
         };
-        let Step::To(state) = half.state.step(SenderEvent::Stop) else { return Ok(()) };
+        let Step::To(state) = half.state.step(SenderEvent::Stop) else { return self.idle_frame() };
         half.state = state; // R-HALF-3
         self.buffered -= half.buffered();
         let refund = half.discard();
@@ -450,19 +458,34 @@ impl Connection {
     }
 
     fn granted(&mut self, call: u32, number: u8, amount: u32) -> Result<(), Violation> {
-        let Some((id, place)) = self.sending(call, number)? else { return Ok(()) };
+        let Some((id, place)) = self.sending(call, number)? else { return self.idle_frame() };
         let Some(half) = self.calls.get_mut(id.call).and_then(|call| call.outgoing.get_mut(place))
         else {
             return Ok(());
         };
         match half.state.step(SenderEvent::Credit) {
-            Step::Late | Step::Illegal => return Ok(()),
+            Step::Late | Step::Illegal => return self.idle_frame(),
             Step::To(_) => half.credit.grant(amount)?,
         }
         if half.credit.available() > 0 && core::mem::take(&mut half.blocked) {
             self.events.push_back(Event::Writable(id));
         }
-        Ok(())
+        self.not_worth_it(amount)
+    }
+
+    /// A grant that no message can begin with by itself is one too many.
+    fn not_worth_it(&mut self, amount: u32) -> Result<(), Violation> {
+        if amount < MINIMUM_CHARGE { self.idle_frame() } else { Ok(()) }
+    }
+
+    /// A frame that leads to nothing.
+    fn idle_frame(&mut self) -> Result<(), Violation> {
+        if self.idle_frames.take(self.now) { Ok(()) } else { Err(Violation::IdleFlood) } // R-FLOOD-2
+    }
+
+    /// Of a call that is over, a few frames may be under way on each half.
+    pub(super) fn earn_idle_frames(&mut self, parameters: u8) {
+        self.idle_frames.add(4 * (1 + u32::from(parameters)));
     }
 
     fn told_to_go(&mut self, code: AwayCode, detail: &str) {
