@@ -82,7 +82,11 @@ impl OutHalf {
     }
 
     pub(crate) fn buffered(&self) -> usize {
-        self.outbox.bytes() + self.waiting.as_ref().map_or(0, Bytes::len)
+        self.outbox.bytes() + self.without_credit()
+    }
+
+    pub(crate) fn without_credit(&self) -> usize {
+        self.waiting.as_ref().map_or(0, Bytes::len)
     }
 
     /// Drops what was not transmitted; returns the connection's credit that was taken for it.

@@ -133,6 +133,8 @@ pub struct Connection {
     sweep_at: usize,
     /// Bytes of messages that wait for the socket or for credit.
     buffered: usize,
+    /// Those of them that wait for the connection's credit.
+    without_credit: usize,
 
     hello_owed: bool,
     token_owed: bool,
@@ -186,6 +188,7 @@ impl Connection {
             refusing: 0,
             sweep_at: KEPT_ENTRIES,
             buffered: 0,
+            without_credit: 0,
             hello_owed: true,
             token_owed: false,
             ping_owed: false,
@@ -360,6 +363,10 @@ impl Connection {
         if out != self.buffered {
             return Err("the outgoing buffers hold other than was counted");
         }
+        let outgoing = self.calls.iter().flat_map(|call| &call.outgoing);
+        if self.without_credit != outgoing.map(OutHalf::without_credit).sum::<usize>() {
+            return Err("other messages wait for the connection's credit than was counted");
+        }
         Ok(())
     }
 
@@ -430,6 +437,7 @@ impl Connection {
                 self.events.push_back(Event::Stopped(Outbound { call: id, half: number }));
             }
             self.buffered -= half.buffered();
+            self.without_credit -= half.without_credit();
             refund += half.discard();
         }
         let mut freed = core::mem::take(&mut call.request_cost);
@@ -593,6 +601,7 @@ impl Connection {
                     match half.waiting.take() {
                         Some(message) => {
                             self.buffered -= message.len();
+                            self.without_credit -= message.len();
                             self.buffered += half.push(id, message.into(), chunk);
                             if core::mem::take(&mut half.blocked) {
                                 self.events.push_back(Event::Writable(id));

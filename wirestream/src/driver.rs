@@ -1,4 +1,5 @@
-//! The future that owns a transport and moves packets between it and the connection's state.
+//! The future that owns a transport and moves packets between it and the connection's state. Tasks
+//! that send a lot borrow the transport between its turns (see [`crate::line`]).
 
 #[cfg(test)]
 mod tests;
@@ -6,12 +7,12 @@ mod tests;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
 use wirestream_protocol::{CallId, CloseReason, Time};
 
+use crate::line::Line;
 use crate::link::{Link, Wakes};
 use crate::transport::{Timer, Transport, TransportError};
 
@@ -32,12 +33,8 @@ pub(crate) type Incoming = Box<dyn FnMut(&Arc<Link>, CallId) + Send>;
 /// a turn that hits a bound lets others run before the next. Reading never waits for writing.
 pub(crate) struct Driver {
     link: Arc<Link>,
-    transport: Box<dyn Transport>,
     timer: Box<dyn Timer>,
     incoming: Option<Incoming>,
-    /// A packet that the transport has no room for yet.
-    packet: Bytes,
-    unflushed: bool,
     /// Set while the transport takes nothing.
     stall: Option<Stall>,
     stall_after: Duration,
@@ -71,13 +68,11 @@ impl Driver {
         incoming: Option<Incoming>,
     ) -> Self {
         let stall_after = link.lock().connection.limits().stall;
+        link.line.put(Line::new(transport));
         Self {
             link,
-            transport,
             timer,
             incoming,
-            packet: Bytes::new(),
-            unflushed: false,
             stall: None,
             stall_after,
             receive_ended: false,
@@ -87,12 +82,12 @@ impl Driver {
         }
     }
 
-    fn receive(&mut self, cx: &mut Context<'_>) -> Turn {
+    fn receive(&mut self, line: &mut Line, cx: &mut Context<'_>) -> Turn {
         if self.receive_ended {
             return Turn::Done;
         }
         for _ in 0..RECEIVED_PER_TURN {
-            let Poll::Ready(received) = self.transport.poll_recv(cx) else { return Turn::Done };
+            let Poll::Ready(received) = line.transport.poll_recv(cx) else { return Turn::Done };
             let now = self.timer.now();
             let mut core = self.link.lock();
             match received {
@@ -139,49 +134,50 @@ impl Driver {
         self.wakes.wake(&self.link);
     }
 
-    fn transmit(&mut self, cx: &mut Context<'_>, now: Time) -> Result<Turn, TransportError> {
+    fn transmit(
+        &mut self,
+        line: &mut Line,
+        cx: &mut Context<'_>,
+        now: Time,
+    ) -> Result<Turn, TransportError> {
         for _ in 0..SENT_PER_TURN {
-            if self.packet.is_empty() {
+            let sent = line.poll_send(cx, || {
                 let mut core = self.link.lock();
                 let packet = core.connection.poll_transmit(now);
                 core.dispatch(&mut self.wakes);
-                drop(core);
-                self.wakes.wake(&self.link);
-                let Some(packet) = packet else { return self.flush(cx, now) };
-                self.packet = packet;
-            }
-            match self.transport.poll_send(cx, &mut self.packet)? {
-                Poll::Ready(()) => {
-                    self.packet = Bytes::new();
-                    self.unflushed = true;
-                    self.stall = None;
-                }
+                packet
+            });
+            self.wakes.wake(&self.link);
+            match sent? {
+                Poll::Ready(true) => self.stall = None,
+                Poll::Ready(false) => return self.flush(line, cx, now),
                 Poll::Pending => {
-                    self.wait(now);
+                    self.wait(line, now);
                     return Ok(Turn::Done);
                 }
             }
         }
-        self.flush(cx, now)?;
+        self.flush(line, cx, now)?;
         Ok(Turn::More)
     }
 
-    fn flush(&mut self, cx: &mut Context<'_>, now: Time) -> Result<Turn, TransportError> {
-        if self.unflushed {
-            match self.transport.poll_flush(cx)? {
-                Poll::Ready(()) => {
-                    self.unflushed = false;
-                    self.stall = None;
-                }
-                Poll::Pending => self.wait(now),
-            }
+    fn flush(
+        &mut self,
+        line: &mut Line,
+        cx: &mut Context<'_>,
+        now: Time,
+    ) -> Result<Turn, TransportError> {
+        match line.poll_flush(cx)? {
+            Poll::Ready(true) => self.stall = None,
+            Poll::Ready(false) => {}
+            Poll::Pending => self.wait(line, now),
         }
         Ok(Turn::Done)
     }
 
     /// The transport has no room: it is given up if it took nothing at all for too long.
-    fn wait(&mut self, now: Time) {
-        let written = self.transport.written();
+    fn wait(&mut self, line: &Line, now: Time) {
+        let written = line.transport.written();
         match &self.stall {
             Some(stall) if stall.written != written => {}
             Some(stall) if stall.deadline > now => return,
@@ -193,7 +189,13 @@ impl Driver {
 
     /// Once the connection is over: sends what tells the peer so, ends the transport in order, and
     /// waits for neither longer than it must.
-    fn close(&mut self, cx: &mut Context<'_>, now: Time, reason: &CloseReason) -> Poll<()> {
+    fn close(
+        &mut self,
+        line: &mut Line,
+        cx: &mut Context<'_>,
+        now: Time,
+        reason: &CloseReason,
+    ) -> Poll<()> {
         if self.broken || *reason == CloseReason::Stalled {
             return Poll::Ready(());
         }
@@ -204,21 +206,20 @@ impl Driver {
         if self.timer.poll_until(cx, deadline).is_ready() {
             return Poll::Ready(());
         }
-        if !self.packet.is_empty() {
+        if !line.has_room() {
             return Poll::Pending;
         }
         if self.link.lock().connection.has_transmit() {
             cx.waker().wake_by_ref(); // the connection ended after this turn's transmission
             return Poll::Pending;
         }
-        self.transport.poll_close(cx).map(|_| ())
+        line.transport.poll_close(cx).map(|_| ())
     }
 
     /// Sleeps, unless something came up since the turn.
-    fn sleep(&mut self, cx: &mut Context<'_>) -> Turn {
+    fn sleep(&mut self, line: &Line, cx: &mut Context<'_>) -> Turn {
         let mut core = self.link.lock();
-        let can_send = self.packet.is_empty();
-        if core.shutdown.is_some() || (can_send && core.connection.has_transmit()) {
+        if core.shutdown.is_some() || (line.has_room() && core.connection.has_transmit()) {
             return Turn::More;
         }
         let deadline = core.connection.poll_timeout();
@@ -236,30 +237,38 @@ impl Driver {
     }
 }
 
+impl Driver {
+    fn turn(&mut self, line: &mut Line, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        let received = self.receive(line, cx);
+        let now = self.timer.now();
+        self.see_to_deadlines(now);
+        let sent = match self.transmit(line, cx, now) {
+            Ok(turn) => turn,
+            Err(_) => {
+                self.broken = true;
+                self.link.with(|core| core.connection.handle_eof());
+                Turn::Done
+            }
+        };
+        let closed = self.link.lock().connection.closed().cloned();
+        if let Some(reason) = closed {
+            return self.close(line, cx, now, &reason).map(|()| reason);
+        }
+        if received == Turn::More || sent == Turn::More || self.sleep(line, cx) == Turn::More {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+}
+
 impl Future for Driver {
     type Output = CloseReason;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CloseReason> {
-        let this = &mut *self;
-        let received = this.receive(cx);
-        let now = this.timer.now();
-        this.see_to_deadlines(now);
-        let sent = match this.transmit(cx, now) {
-            Ok(turn) => turn,
-            Err(_) => {
-                this.broken = true;
-                this.link.with(|core| core.connection.handle_eof());
-                Turn::Done
-            }
-        };
-        let closed = this.link.lock().connection.closed().cloned();
-        if let Some(reason) = closed {
-            return this.close(cx, now, &reason).map(|()| reason);
-        }
-        if received == Turn::More || sent == Turn::More || this.sleep(cx) == Turn::More {
-            cx.waker().wake_by_ref();
-        }
-        Poll::Pending
+        let mut line = ready!(self.link.line.poll_take(cx));
+        let polled = self.turn(&mut line, cx);
+        self.link.line.put_back(line);
+        polled
     }
 }
 
@@ -267,5 +276,6 @@ impl Drop for Driver {
     /// A driver that is dropped before its end takes the connection with it.
     fn drop(&mut self) {
         self.link.with(|core| core.connection.handle_eof());
+        self.link.line.clear();
     }
 }

@@ -103,6 +103,7 @@ mod error;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod guide;
+mod line;
 mod link;
 mod memory;
 mod messages;

@@ -13,6 +13,7 @@ use tracing::Span;
 use wirestream_protocol::{CallId, CloseReason, Connection, Event, Inbound, Outbound, Outcome};
 
 use crate::codec::DecodeLimits;
+use crate::line::Place;
 use crate::report;
 use crate::session::Session;
 use crate::waiters::{Waiter, Waiters};
@@ -25,6 +26,7 @@ use crate::waiters::{Waiter, Waiters};
 pub(crate) struct Link {
     decode_limits: DecodeLimits,
     core: Mutex<Core>,
+    pub(crate) line: Place,
     pub(crate) span: Span,
 }
 
@@ -90,6 +92,7 @@ impl Link {
         Arc::new(Self {
             span,
             decode_limits: connection.limits().into(),
+            line: Place::default(),
             core: Mutex::new(Core {
                 connection,
                 calls: Vec::new(),
@@ -142,8 +145,29 @@ impl Link {
     /// woken if there is something for it.
     #[inline]
     pub(crate) fn transmit_with<R>(&self, verb: impl FnOnce(&mut Core) -> R) -> R {
+        self.transmit_and(verb, |_| false).0
+    }
+
+    /// As [`transmit_with`](Self::transmit_with), for what sends a message: what fills a packet is
+    /// written at once, if the transport takes it.
+    #[inline]
+    pub(crate) fn send_with<R>(&self, verb: impl FnOnce(&mut Core) -> R) -> R {
+        let (result, is_full) = self.transmit_and(verb, Connection::has_full_packet);
+        if is_full {
+            self.line.write_early(self);
+        }
+        result
+    }
+
+    #[inline]
+    fn transmit_and<R, S>(
+        &self,
+        verb: impl FnOnce(&mut Core) -> R,
+        look: impl FnOnce(&Connection) -> S,
+    ) -> (R, S) {
         let mut core = self.lock();
         let result = verb(&mut core);
+        let seen = look(&core.connection);
         let driver = match core.sleeping_driver.is_some() && core.connection.has_transmit() {
             true => core.sleeping_driver.take(),
             false => None,
@@ -152,7 +176,7 @@ impl Link {
         if let Some(driver) = driver {
             driver.wake();
         }
-        result
+        (result, seen)
     }
 }
 

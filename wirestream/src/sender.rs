@@ -123,7 +123,7 @@ impl<T, E> Sender<T, E> {
     #[inline]
     fn sends_now(&self, message: &[u8]) -> bool {
         let Some((link, half)) = self.target.get() else { return false };
-        link.transmit_with(|core| core.connection.send(*half, message).is_ok())
+        link.send_with(|core| core.connection.send(*half, message).is_ok())
     }
 
     /// Sends an encoded message, or registers for the time when that is worth another try.
@@ -135,7 +135,7 @@ impl<T, E> Sender<T, E> {
     ) -> Poll<Result<(), SendError>> {
         let (link, half) = ready!(self.poll_target(waiter, cx))?;
         let mut _replaced = None;
-        link.transmit_with(|core| match core.connection.send(*half, message) {
+        link.send_with(|core| match core.connection.send(*half, message) {
             Err(CoreSendError::Blocked) => {
                 _replaced = core.wait_writable(*half, waiter, cx);
                 Poll::Pending
@@ -235,7 +235,7 @@ impl<T: Serialize, E> Sender<T, E> {
                     }),
                 },
             };
-            match link.transmit_with(|core| core.connection.send(*half, bytes)) {
+            match link.send_with(|core| core.connection.send(*half, bytes)) {
                 Ok(()) => Ok(true),
                 Err(error) => SendError::from_core(error).map_or(Ok(false), Err),
             }

@@ -13,8 +13,10 @@ use wirestream_protocol::{Time, Violation};
 /// A two-way carrier of packets: one packet is the payload of one binary WebSocket message, whole
 /// and in order.
 ///
-/// One task owns it and polls all of it. Each `poll_` method registers the context's waker when it
-/// answers `Pending`, as usual. After an error or the end it is only dropped.
+/// One task owns it, its driver, and polls all of it; a task that sends a lot polls
+/// [`poll_send`](Self::poll_send) too, never at the same time, and with the driver's waker in the
+/// context. Each `poll_` method registers the context's waker when it answers `Pending`, as usual.
+/// After an error or the end it is only dropped.
 pub trait Transport: Send + Unpin + 'static {
     /// The next packet; `None` once the peer has ended in order.
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, TransportError>>>;

@@ -200,6 +200,7 @@ impl Connection {
         } else {
             // R-CREDIT-7: whoever came first goes first.
             self.buffered += len;
+            self.without_credit += len;
             half.waiting = Some(payload.into_bytes());
             half.in_waiters = true;
             self.waiters.push_back(Waiter::Half(id));

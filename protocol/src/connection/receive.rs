@@ -448,6 +448,7 @@ impl Connection {
         let Step::To(state) = half.state.step(SenderEvent::Stop) else { return self.idle_frame() };
         half.state = state; // R-HALF-3
         self.buffered -= half.buffered();
+        self.without_credit -= half.without_credit();
         let refund = half.discard();
         half.blocked = false;
         self.send_credit.refund(refund);

@@ -73,6 +73,12 @@ impl Connection {
             || self.receive_credit.is_due()
     }
 
+    /// Whether `poll_transmit` has a full packet to give: what is in it waits for nothing but the
+    /// socket.
+    pub fn has_full_packet(&self) -> bool {
+        self.buffered - self.without_credit >= FULL_PACKET && !self.ring.is_empty()
+    }
+
     fn last_packet(&mut self) -> Option<Bytes> {
         let (code, detail) = self.farewell.take()?;
         let mut packet = BytesMut::new();

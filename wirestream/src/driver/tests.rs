@@ -2,8 +2,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Wake, Waker};
 
-use wirestream_protocol::wire::{AwayCode, Frame, frames};
-use wirestream_protocol::{Config, Connection, Limits, Request, Role};
+use bytes::Bytes;
+use wirestream_protocol::wire::{AwayCode, FULL_PACKET, Frame, frames};
+use wirestream_protocol::{Config, Connection, Limits, Outbound, Request, Role};
 
 use super::*;
 
@@ -31,6 +32,12 @@ struct Scene {
     written: Mutex<u64>,
     /// Whether nothing is flushed to its end.
     is_full: Mutex<bool>,
+    /// Whether no packet is taken.
+    is_jammed: Mutex<bool>,
+    /// Whether it fails when it is given a packet.
+    is_cut: Mutex<bool>,
+    /// Who was to be woken by the last packet that was offered, and how many were.
+    offered: Mutex<(Option<Waker>, usize)>,
     /// Whether the transport does not come to its end.
     is_open: Mutex<bool>,
     /// When the driver last wanted to be woken.
@@ -48,9 +55,18 @@ impl Transport for Fake {
 
     fn poll_send(
         &mut self,
-        _: &mut Context<'_>,
+        cx: &mut Context<'_>,
         packet: &mut Bytes,
     ) -> Poll<Result<(), TransportError>> {
+        let mut offered = self.0.offered.lock().unwrap();
+        *offered = (Some(cx.waker().clone()), offered.1 + 1);
+        if *self.0.is_cut.lock().unwrap() {
+            let cut = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+            return Poll::Ready(Err(cut.into()));
+        }
+        if *self.0.is_jammed.lock().unwrap() {
+            return Poll::Pending;
+        }
         self.0.sent.lock().unwrap().push(std::mem::take(packet));
         Poll::Ready(Ok(()))
     }
@@ -108,6 +124,38 @@ impl Driven {
         let waker = Waker::from(Arc::clone(&self.task));
         let polled = Pin::new(&mut self.driver).poll(&mut Context::from_waker(&waker));
         (polled, self.task.0.swap(0, Ordering::SeqCst))
+    }
+
+    /// A half that may send as much as fits any packet.
+    fn open_half(&mut self) -> Outbound {
+        let request = Request { method: "E.m".into(), parameters: 1, ..Request::default() };
+        // A half's first window is a 128th of it.
+        let limits = Limits { connection_window: 64 * 1024 * 1024, ..Limits::default() };
+        let config = Config { limits, token: None };
+        let mut peer = Connection::new(Role::Server, config, Time::ZERO).expect("valid limits");
+        let hello = peer.poll_transmit(Time::ZERO).expect("a hello");
+        let half = self.driver.link.with(|core| {
+            core.connection.handle_message(hello, Time::ZERO);
+            let id = core.connection.open(&request).expect("room for a call");
+            core.connection.call(id).and_then(|call| call.outbound(1)).expect("its parameter")
+        });
+        assert_eq!(self.turn().0, Poll::Pending);
+        self.scene.sent.lock().unwrap().clear();
+        *self.scene.offered.lock().unwrap() = (None, 0);
+        half
+    }
+
+    /// Sends so many bytes of messages, as a task beside the driver.
+    fn send(&self, half: Outbound, bytes: usize) {
+        for _ in 0..bytes.div_ceil(1_024) {
+            let sent = self.driver.link.send_with(|core| core.connection.send(half, &[7; 1_024]));
+            assert_eq!(sent, Ok(()));
+        }
+    }
+
+    /// How many packets were sent, and how many were offered.
+    fn packets(&self) -> (usize, usize) {
+        (self.scene.sent.lock().unwrap().len(), self.scene.offered.lock().unwrap().1)
     }
 
     /// Gives the driver a packet to send.
@@ -232,4 +280,75 @@ fn a_transport_that_does_not_end_is_waited_for_a_moment() {
         assert!(driven.sleeps_until(begun + CLOSING), "nothing else would wake it");
     }
     assert_eq!(driven.at(begun + CLOSING), Poll::Ready(CloseReason::Local));
+}
+
+#[test]
+fn what_fills_a_packet_is_written_before_the_driver_has_its_turn() {
+    let mut driven = Driven::new();
+    let half = driven.open_half();
+    driven.send(half, FULL_PACKET - 1_024);
+    assert_eq!(driven.packets(), (0, 0), "it is not full");
+    driven.send(half, 1_024);
+    assert_eq!(driven.packets(), (1, 1));
+    let offered = driven.scene.offered.lock().unwrap().0.take().expect("a packet was offered");
+    assert!(offered.will_wake(&Waker::from(Arc::clone(&driven.task))), "the driver is woken");
+    assert_eq!(driven.task.0.swap(0, Ordering::SeqCst), 1, "it was asleep, and has more to do");
+    driven.send(half, 1_024);
+    assert_eq!(driven.turn(), (Poll::Pending, 0));
+    assert_eq!(driven.packets(), (2, 2), "the rest is sent in its turn");
+}
+
+#[test]
+fn a_transport_without_room_is_not_asked_again_before_the_driver_has_its_turn() {
+    let mut driven = Driven::new();
+    let half = driven.open_half();
+    *driven.scene.is_jammed.lock().unwrap() = true;
+    driven.send(half, FULL_PACKET + 8 * 1_024);
+    assert_eq!(driven.packets(), (0, 1));
+    *driven.scene.is_jammed.lock().unwrap() = false;
+    driven.send(half, 1_024);
+    assert_eq!(driven.packets(), (0, 1), "the transport tells the driver");
+    assert_eq!(driven.turn().0, Poll::Pending);
+    let (sent, _) = driven.packets();
+    assert_eq!(sent, 2, "nothing is lost or doubled");
+    driven.send(half, FULL_PACKET);
+    assert_eq!(driven.packets().0, 3, "it has room");
+}
+
+#[test]
+fn a_transport_that_fails_while_a_sender_writes_ends_the_connection() {
+    let mut driven = Driven::new();
+    let half = driven.open_half();
+    *driven.scene.is_cut.lock().unwrap() = true;
+    driven.send(half, FULL_PACKET);
+    assert!(driven.task.0.swap(0, Ordering::SeqCst) > 0, "the driver is to see to it");
+    *driven.scene.is_cut.lock().unwrap() = false;
+    assert_eq!(driven.turn().0, Poll::Ready(CloseReason::Eof));
+}
+
+#[test]
+fn a_driver_that_finds_a_sender_at_the_transport_is_woken_when_that_is_done() {
+    let mut driven = Driven::new();
+    assert_eq!(driven.turn().0, Poll::Pending);
+    let link = Arc::clone(&driven.driver.link);
+    let Poll::Ready(line) = link.line.poll_take(&Context::from_waker(Waker::noop())) else {
+        panic!("nobody else uses it");
+    };
+    assert_eq!(driven.turn(), (Poll::Pending, 0));
+    link.line.put_back(line);
+    assert_eq!(driven.turn(), (Poll::Pending, 1));
+}
+
+#[test]
+fn a_transport_is_dropped_with_its_driver_though_a_sender_writes() {
+    let driven = Driven::new();
+    let (link, scene) = (Arc::clone(&driven.driver.link), Arc::clone(&driven.scene));
+    let before = Arc::strong_count(&scene);
+    let Poll::Ready(line) = link.line.poll_take(&Context::from_waker(Waker::noop())) else {
+        panic!("nobody else uses it");
+    };
+    drop(driven);
+    link.line.put_back(line);
+    // The test's, the timer's and the transport's were all.
+    assert_eq!((before, Arc::strong_count(&scene)), (4, 1));
 }
