@@ -15,7 +15,7 @@ use smol::lock::Semaphore;
 use smol::net::{AsyncToSocketAddrs, TcpListener, TcpStream};
 use wirestream::Server;
 use wirestream_websocket::{
-    AcceptError, Next, Origins, Patience, ServeConfig, ServerTls, report_failed_handshake,
+    AcceptError, Guests, Next, Origins, Patience, ServeConfig, ServerTls, report_failed_handshake,
 };
 
 #[cfg(feature = "tls")]
@@ -158,6 +158,7 @@ where
     let intake = Intake {
         runtime: runtime.clone(),
         handshakes: Arc::new(Semaphore::new(config.handshakes.max(1))),
+        guests: Guests::new(config.handshakes_per_address),
         within: config.handshake,
         tls: config.tls,
         origins: Arc::new(config.origins),
@@ -184,6 +185,7 @@ struct Intake<H> {
     runtime: Smol,
     /// One permit for each handshake in progress.
     handshakes: Arc<Semaphore>,
+    guests: Guests,
     within: Duration,
     tls: Option<ServerTls>,
     origins: Arc<Origins>,
@@ -208,8 +210,13 @@ where
             match listener.accept().await {
                 Ok((stream, peer)) => {
                     patience = Patience::default();
-                    let slot = (permit, self.beginning.clone());
-                    self.runtime.task(self.connection(stream, peer, slot)).detach();
+                    match self.guests.admit(peer) {
+                        Ok(place) => {
+                            let slot = (permit, place, self.beginning.clone());
+                            self.runtime.task(self.connection(stream, peer, slot)).detach();
+                        }
+                        Err(error) => self.turned_away(peer, &error),
+                    }
                     // Clients may come faster than they are accepted.
                     yield_now().await;
                 }
@@ -220,6 +227,11 @@ where
                 },
             }
         }
+    }
+
+    fn turned_away(&self, peer: SocketAddr, error: &AcceptError) {
+        report_failed_handshake(Some(peer), error);
+        (self.failed)();
     }
 
     /// One connection: its handshakes, then its handler.

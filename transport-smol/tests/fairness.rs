@@ -12,7 +12,7 @@ use smol::Executor;
 use smol::future::{poll_fn, yield_now};
 use smol::io::{AsyncRead, AsyncWrite};
 use wirestream::wire::Frame;
-use wirestream::{CloseReason, MemoryTransport, Server, Transport};
+use wirestream::{CloseReason, Limits, MemoryTransport, Server, Transport};
 use wirestream_smol::{AcceptError, Origins, Refusal, Side, Smol, WebSocket, accept};
 
 /// A burst, and one of frames so small that it has as many of them.
@@ -193,7 +193,8 @@ fn hello(server: &Server) -> Bytes {
 
 #[test]
 fn a_burst_to_a_server() {
-    let server = Server::builder().build().unwrap();
+    let limits = Limits { idle_frames: u32::MAX, ..Limits::default() };
+    let server = Server::builder().limits(limits).build().unwrap();
     let mut ping = Vec::new();
     Frame::Ping.encode(&mut ping);
     check(

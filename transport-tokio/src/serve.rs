@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use wirestream::Server;
 use wirestream_websocket::{
-    AcceptError, Next, Origins, Patience, ServeConfig, ServerTls, report_failed_handshake,
+    AcceptError, Guests, Next, Origins, Patience, ServeConfig, ServerTls, report_failed_handshake,
 };
 
 #[cfg(feature = "tls")]
@@ -131,6 +131,7 @@ where
     let (stop, stopped) = watch::channel(());
     let intake = Intake {
         handshakes: Arc::clone(&handshakes),
+        guests: Guests::new(config.handshakes_per_address),
         within: config.handshake,
         tls: config.tls,
         origins: Arc::new(config.origins),
@@ -156,6 +157,7 @@ where
 struct Intake<H> {
     /// One permit for each handshake in progress.
     handshakes: Arc<Semaphore>,
+    guests: Guests,
     within: Duration,
     tls: Option<ServerTls>,
     origins: Arc<Origins>,
@@ -180,8 +182,12 @@ where
             match listener.accept().await {
                 Ok((stream, peer)) => {
                     patience = Patience::default();
-                    let connection = self.connection(stream, peer, slot);
-                    tokio::spawn(connection);
+                    match self.guests.admit(peer) {
+                        Ok(place) => {
+                            tokio::spawn(self.connection(stream, peer, (slot, place)));
+                        }
+                        Err(error) => self.turned_away(peer, &error),
+                    }
                 }
                 Err(error) => match patience.after(&error) {
                     Next::Now => {}
@@ -190,6 +196,11 @@ where
                 },
             }
         }
+    }
+
+    fn turned_away(&self, peer: SocketAddr, error: &AcceptError) {
+        report_failed_handshake(Some(peer), error);
+        (self.failed)();
     }
 
     /// One connection: its handshakes, then its handler.

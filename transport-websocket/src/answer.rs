@@ -1,4 +1,5 @@
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +47,12 @@ pub enum AcceptError {
     /// It took longer than the handshake may.
     #[error("the handshake took longer than it may")]
     TimedOut,
+    /// Too many clients of its address are in their handshakes. It was told nothing.
+    #[error("too many handshakes at a time of {address}")]
+    TooMany {
+        /// Where it comes from.
+        address: IpAddr,
+    },
     /// TLS failed: the client speaks something else, or one of the two does not trust the other.
     #[error("no secure connection: {detail}")]
     Tls {

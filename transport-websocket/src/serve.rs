@@ -18,6 +18,10 @@ pub struct ServeConfig {
     pub handshake: Duration,
     /// Handshakes at a time; clients beyond them wait in the listener's queue. 1,024.
     pub handshakes: usize,
+    /// Handshakes at a time of clients that come from the same address (of IPv6: the same network
+    /// of 64 bits); one beyond is turned away. At least one. Where a proxy stands before the
+    /// server, all clients come from its address. 256.
+    pub handshakes_per_address: usize,
     /// How long running calls may take to finish once the server shuts down. 30 s.
     pub drain: Duration,
     /// Which web pages may connect, beside clients that are no browsers. None.
@@ -31,6 +35,7 @@ impl Default for ServeConfig {
         Self {
             handshake: Limits::default().handshake,
             handshakes: 1024,
+            handshakes_per_address: 256,
             drain: Duration::from_secs(30),
             origins: Origins::default(),
             tls: None,

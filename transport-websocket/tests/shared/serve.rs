@@ -2,6 +2,7 @@
 
 use std::future::{Future, pending};
 use std::io::{self, Read, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
@@ -46,6 +47,34 @@ fn clients_that_send_garbage_or_nothing_harm_nobody() {
     let (mut socket, mut raw) = server.pair();
     raw.write_all(&frame(FINAL | BINARY, b"hi")).unwrap();
     assert_eq!(recv(&mut socket), Some(Ok("hi".into())));
+}
+
+fn upgrades(mut raw: TcpStream) -> bool {
+    let mut answer = Vec::new();
+    let _ = raw.write_all(UPGRADE.as_bytes());
+    let _ = raw.take(12).read_to_end(&mut answer);
+    answer == b"HTTP/1.1 101"
+}
+
+#[test]
+fn handshakes_of_one_address_beyond_its_bound_are_turned_away() {
+    let handshake = PATIENCE;
+    let config = ServeConfig { handshake, handshakes_per_address: 2, ..ServeConfig::default() };
+    let server = Listening::with(config);
+    let _first = connect(server.address);
+    let second = connect(server.address);
+    for _ in 0..3 {
+        // Without a word, and perhaps by a reset.
+        assert_eq!(connect(server.address).read(&mut [0]).unwrap_or(0), 0);
+    }
+    // One that is done has its place no longer, and one that is given up neither.
+    assert!(upgrades(second));
+    server.socket();
+    drop(connect(server.address));
+    let began = Instant::now();
+    while !upgrades(connect(server.address)) {
+        assert!(began.elapsed() < PATIENCE, "the place is not free again");
+    }
 }
 
 #[test]
