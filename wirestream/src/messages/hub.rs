@@ -155,7 +155,9 @@ impl Hub {
             }
             Arrival::Gap { channel: None } => {
                 count(&self.counters.gaps);
-                let all: Vec<_> = self.channels().values().cloned().collect();
+                let mut all: Vec<_> = self.channels().values().cloned().collect();
+                // In an order that a simulated run can repeat.
+                all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
                 all.iter().for_each(|channel| self.gap(channel));
             }
         }

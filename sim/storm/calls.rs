@@ -1,0 +1,255 @@
+//! Calls of every kind: the method that all of them call, and those who call it.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use futures_util::stream::{self, Stream, StreamExt};
+use serde::{Deserialize, Serialize};
+use wirestream::{Client, Endpoint, Receiver, Sender, Session, StreamError, channel_with_error};
+use wirestream_sim::World;
+
+use crate::oracle::{After, Ending, Item, Live, Oracle};
+
+/// What a caller wants of the method.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Wish {
+    reply: Course,
+    /// What it is to read of each parameter: the stream's name, and how slowly.
+    parameters: Vec<(u64, Pace, Option<u32>)>,
+}
+
+/// What becomes of a stream.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Course {
+    stream: u64,
+    items: u32,
+    ending: Ending,
+    pace: Pace,
+}
+
+/// Whether there are pauses, of how many milliseconds, and after how many messages.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Pace {
+    pause: u16,
+    every: u32,
+}
+
+impl Pace {
+    fn by_chance(world: &World) -> Self {
+        let pause = [0, 0, 1, 20, 3_000][world.chance(5) as usize];
+        Self { pause, every: 1 + world.chance(20) as u32 }
+    }
+
+    async fn keep(self, world: &World, place: u32) {
+        if self.pause > 0 && place.is_multiple_of(self.every) {
+            world.sleep(Duration::from_millis(self.pause.into())).await;
+        }
+    }
+}
+
+impl Course {
+    fn by_chance(world: &World, stream: u64) -> Self {
+        let ending = match world.chance(8) {
+            0 => Ending::Fail,
+            1 => Ending::Break,
+            2 => Ending::Never,
+            _ => Ending::Finish,
+        };
+        let items = [0, 1, 5, 40, 400][world.chance(5) as usize];
+        let items = world.chance(items + 1) as u32;
+        Self { stream, items, ending, pace: Pace::by_chance(world) }
+    }
+}
+
+pub(crate) fn endpoint(world: &World, oracle: &Oracle) -> Endpoint {
+    let (world, oracle) = (world.clone(), oracle.clone());
+    let call = {
+        let (world, oracle) = (world.clone(), oracle.clone());
+        move |_: Session, (wish,): (Wish,), parameters| serve(&world, &oracle, wish, parameters)
+    };
+    let any = move |_: Session, (most,): (u8,), parameters| any(&world, &oracle, most, parameters);
+    Endpoint::new("Storm").stream("call", call).stream("any", any)
+}
+
+/// What takes anything from anybody.
+fn any(
+    world: &World,
+    oracle: &Oracle,
+    most: u8,
+    parameters: Vec<Receiver<u8, After>>,
+) -> impl Stream<Item = Result<Item, After>> + Send + use<> {
+    for mut parameter in parameters {
+        let live = oracle.live();
+        world.spawn(async move {
+            while parameter.next().await.is_some() {}
+            drop(live);
+        });
+    }
+    let live = oracle.live();
+    stream::iter(0..u32::from(most)).map(move |place| {
+        let _live = &live;
+        Ok(Item::new(0, place))
+    })
+}
+
+fn serve(
+    world: &World,
+    oracle: &Oracle,
+    wish: Wish,
+    parameters: Vec<Receiver<Item, After>>,
+) -> impl Stream<Item = Result<Item, After>> + Send + use<> {
+    for (parameter, (stream, pace, most)) in parameters.into_iter().zip(wish.parameters) {
+        let (world, oracle, live) = (world.clone(), oracle.clone(), oracle.live());
+        world.clone().spawn(async move {
+            read(&world, &oracle, stream, parameter, pace, most).await;
+            drop(live);
+        });
+    }
+    reply(world.clone(), oracle.clone(), wish.reply)
+}
+
+fn reply(
+    world: World,
+    oracle: Oracle,
+    course: Course,
+) -> impl Stream<Item = Result<Item, After>> + Send {
+    let Course { stream, items, ending, pace } = course;
+    let live = oracle.live();
+    stream::unfold((0, live), move |(place, live): (u32, Live)| {
+        let (world, oracle) = (world.clone(), oracle.clone());
+        async move {
+            // Once this is asked for the next one, the one before was taken.
+            if place > 0 && place <= items {
+                oracle.sent(stream);
+            }
+            pace.keep(&world, place).await;
+            if place < items {
+                oracle.begun(stream);
+                return Some((Ok(Item::new(stream, place)), (place + 1, live)));
+            }
+            if place > items {
+                return None;
+            }
+            oracle.ended(stream, ending);
+            match ending {
+                Ending::Finish => None,
+                Ending::Fail => Some((Err(After(items)), (place + 1, live))),
+                Ending::Break => std::panic::resume_unwind(Box::new("as wished")),
+                Ending::Never => std::future::pending().await,
+            }
+        }
+    })
+}
+
+/// Reads a stream, or so much of it.
+async fn read(
+    world: &World,
+    oracle: &Oracle,
+    stream: u64,
+    mut receiver: Receiver<Item, After>,
+    pace: Pace,
+    most: Option<u32>,
+) {
+    let mut count = 0;
+    loop {
+        pace.keep(world, count).await;
+        if most.is_some_and(|most| count >= most) {
+            return oracle.given_up();
+        }
+        let end = match receiver.next().await {
+            Some(Ok(item)) => {
+                oracle.received(stream, count, &item);
+                count += 1;
+                continue;
+            }
+            Some(Err(error)) => Err(error),
+            None => Ok(()),
+        };
+        oracle.complete(stream, count, &end);
+        assert_eq!(receiver.next().await, None, "something came behind the end");
+        return;
+    }
+}
+
+async fn write(world: World, oracle: Oracle, course: Course, sender: Sender<Item, After>) {
+    let Course { stream, items, ending, pace } = course;
+    for place in 0..items {
+        pace.keep(&world, place).await;
+        oracle.begun(stream);
+        if sender.send(Item::new(stream, place)).await.is_err() {
+            return;
+        }
+        oracle.sent(stream);
+    }
+    oracle.ended(stream, ending);
+    match ending {
+        Ending::Finish => sender.finish(),
+        Ending::Fail => sender.fail(After(items)),
+        Ending::Break => drop(sender),
+        Ending::Never => sender.closed().await,
+    }
+}
+
+/// Makes one call, and sees it to its end.
+pub(crate) async fn call(world: &World, oracle: &Oracle, client: &Client) {
+    let _live = oracle.live();
+    let count = world.chance(3);
+    let courses: Vec<_> =
+        (0..count).map(|_| Course::by_chance(world, oracle.stream(false))).collect();
+    let some = |most| (world.chance(6) == 0).then(|| world.chance(most) as u32);
+    let parameters =
+        courses.iter().map(|course| (course.stream, Pace::by_chance(world), some(20))).collect();
+    let wish = Wish { reply: Course::by_chance(world, oracle.stream(true)), parameters };
+    let mut call = client.call("Storm.call").arguments(&(&wish,));
+    for course in courses {
+        let (sender, parameter) = channel_with_error();
+        call = call.parameter(parameter);
+        let (world, oracle, live) = (world.clone(), oracle.clone(), oracle.live());
+        world.clone().spawn(async move {
+            write(world, oracle, course, sender).await;
+            drop(live);
+        });
+    }
+    let replies = call.stream_with_error::<Item, After>();
+    let most = some(60);
+    let reading = read(world, oracle, wish.reply.stream, replies, Pace::by_chance(world), most);
+    // What ends by itself ends, however long it takes; for other methods nobody waits for ever.
+    let patience = async {
+        match wish.reply.ending {
+            Ending::Never => world.sleep(Duration::from_millis(world.chance(120_000))).await,
+            _ => std::future::pending().await,
+        }
+    };
+    match select(pin!(reading), pin!(patience)).await {
+        Either::Left(((), _)) => {}
+        Either::Right(((), _)) => oracle.given_up(),
+    }
+}
+
+/// A call that succeeds once nothing stands in its way.
+pub(crate) async fn works(client: &Client, world: &World, oracle: &Oracle) -> bool {
+    let reply = Course {
+        stream: oracle.stream(true),
+        items: 3,
+        ending: Ending::Finish,
+        pace: Pace { pause: 0, every: 1 },
+    };
+    let wish = Wish { reply, parameters: Vec::new() };
+    let mut replies =
+        client.call("Storm.call").arguments(&(&wish,)).stream_with_error::<Item, After>();
+    let mut place = 0;
+    while let Some(item) = replies.next().await {
+        match item {
+            Ok(item) => oracle.received(reply.stream, place, &item),
+            Err(StreamError::Lost(_) | StreamError::Rejected(_)) => {
+                world.sleep(Duration::from_secs(1)).await;
+                return false;
+            }
+            Err(error) => panic!("{error:?}"),
+        }
+        place += 1;
+    }
+    assert_eq!(place, 3);
+    true
+}
