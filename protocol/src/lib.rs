@@ -19,6 +19,7 @@
 
 extern crate alloc;
 
+mod batch;
 mod call;
 mod connection;
 mod credit;
@@ -34,6 +35,7 @@ mod stats;
 mod time;
 pub mod wire;
 
+pub use batch::Batch;
 pub use connection::{Call, Config, Connection, Received, Role, Taken};
 pub use error::{
     AnswerError, CloseReason, End, Fault, OpenError, Outcome, RejectCode, Rejection, SendError,

@@ -43,16 +43,36 @@ impl Outbox {
         self.segments.is_empty()
     }
 
-    /// Appends a message that fits a chunk; returns how many bytes that adds.
-    pub(crate) fn push_small(&mut self, call: u32, half: u8, payload: &[u8]) -> usize {
-        let room = |frames: &Vec<u8>| frames.len() < FULL_RUN;
+    /// Appends framed messages of its half, at most a turn's worth; returns how many bytes that
+    /// adds.
+    pub(crate) fn push_batch(&mut self, batch: &[u8]) -> usize {
+        let Some((frames, sent, marks)) = self.run(batch.len()) else { return 0 };
+        let marked = marks.back().map_or(*sent, |&mark| mark as usize);
+        if frames.len() > marked && frames.len() - marked + batch.len() > QUANTUM {
+            marks.push_back(u32::try_from(frames.len()).unwrap_or(u32::MAX));
+        }
+        frames.extend_from_slice(batch);
+        self.bytes += batch.len();
+        batch.len()
+    }
+
+    /// The run that takes the next messages, of so many bytes if that is known, what of it was
+    /// sent, and where it may be cut.
+    fn run(&mut self, size: usize) -> Option<(&mut Vec<u8>, &mut usize, &mut VecDeque<u32>)> {
+        let room = |frames: &Vec<u8>| frames.len() + size.saturating_sub(1) < FULL_RUN;
         if !matches!(self.segments.back(), Some(Segment::Run { frames, .. }) if room(frames)) {
             let frames = core::mem::take(&mut self.spare);
             self.segments.push_back(Segment::Run { frames, sent: 0, marks: VecDeque::new() });
         }
-        let Some(Segment::Run { frames, sent, marks }) = self.segments.back_mut() else {
-            return 0;
-        };
+        match self.segments.back_mut() {
+            Some(Segment::Run { frames, sent, marks }) => Some((frames, sent, marks)),
+            Some(Segment::Large { .. }) | None => None,
+        }
+    }
+
+    /// Appends a message that fits a chunk; returns how many bytes that adds.
+    pub(crate) fn push_small(&mut self, call: u32, half: u8, payload: &[u8]) -> usize {
+        let Some((frames, sent, marks)) = self.run(0) else { return 0 };
         let before = frames.len();
         frames.reserve(MessageHeader::ROOM + payload.len());
         let payload_len = u32::try_from(payload.len()).unwrap_or(u32::MAX);

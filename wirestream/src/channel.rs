@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use futures_core::Stream;
+use futures_util::FutureExt;
 use futures_util::future::{Either, select};
-use futures_util::{FutureExt, StreamExt};
 use serde::Serialize;
 use wirestream_protocol::{Fault, Outbound};
 
@@ -128,22 +128,13 @@ where
 
 /// Sends the items of a stream until it ends or nobody wants more.
 async fn forward<T: Serialize, E>(stream: impl Stream<Item = T>, sender: Sender<T, E>) {
-    let mut stream = pin!(stream);
-    {
-        let mut stopped = pin!(sender.closed());
-        loop {
-            match select(stream.next(), stopped.as_mut()).await {
-                Either::Left((None, _)) => break,
-                Either::Left((Some(item), _)) => {
-                    if sender.send(item).await.is_err() {
-                        return;
-                    }
-                }
-                Either::Right(((), _)) => return,
-            }
-        }
+    let is_done = {
+        let (sent, closed) = (pin!(sender.send_all(stream)), pin!(sender.closed()));
+        matches!(select(sent, closed).await, Either::Left((Ok(()), _)))
+    };
+    if is_done {
+        sender.finish();
     }
-    sender.finish();
 }
 
 /// Where a sender waits for the half that it is to send on.

@@ -223,11 +223,9 @@ impl Driver {
             return Turn::More;
         }
         let deadline = core.connection.poll_timeout();
-        match &mut core.sleeping_driver {
-            Some(waker) => waker.clone_from(cx.waker()),
-            none @ None => *none = Some(cx.waker().clone()),
-        }
+        let replaced = self.link.lull(&mut core, cx.waker());
         drop(core);
+        drop(replaced);
         let stall = self.stall.as_ref().map(|stall| stall.deadline);
         let deadline = deadline.into_iter().chain(stall).min();
         match deadline.map(|deadline| self.timer.poll_until(cx, deadline)) {

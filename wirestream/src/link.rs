@@ -5,6 +5,7 @@
 mod tests;
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -27,6 +28,8 @@ pub(crate) struct Link {
     decode_limits: DecodeLimits,
     core: Mutex<Core>,
     pub(crate) line: Place,
+    /// Whether the driver sleeps, for those who need not know for certain.
+    driver_asleep: AtomicBool,
     pub(crate) span: Span,
 }
 
@@ -93,6 +96,7 @@ impl Link {
             span,
             decode_limits: connection.limits().into(),
             line: Place::default(),
+            driver_asleep: AtomicBool::new(false),
             core: Mutex::new(Core {
                 connection,
                 calls: Vec::new(),
@@ -121,13 +125,34 @@ impl Link {
         let mut core = self.lock();
         let result = verb(&mut core);
         core.dispatch(&mut wakes);
-        let driver = core.sleeping_driver.take();
+        let driver = self.rouse(&mut core);
         drop(core);
         if let Some(driver) = driver {
             driver.wake();
         }
         wakes.wake(self);
         result
+    }
+
+    /// The driver goes to sleep, until it is woken for something new. What is returned is dropped
+    /// once the lock is free.
+    pub(crate) fn lull(&self, core: &mut Core, driver: &Waker) -> Option<Waker> {
+        self.driver_asleep.store(true, Ordering::Relaxed);
+        match &core.sleeping_driver {
+            Some(waker) if waker.will_wake(driver) => None,
+            _ => core.sleeping_driver.replace(driver.clone()),
+        }
+    }
+
+    /// The driver, if it sleeps: it is to be woken once the lock is free.
+    fn rouse(&self, core: &mut Core) -> Option<Waker> {
+        self.driver_asleep.store(false, Ordering::Relaxed);
+        core.sleeping_driver.take()
+    }
+
+    /// Whether nobody will look for something to transmit before the driver is woken.
+    pub(crate) fn is_driver_asleep(&self) -> bool {
+        self.driver_asleep.load(Ordering::Relaxed)
     }
 
     /// Tells in its span that a call came in, and how it ends.
@@ -169,7 +194,7 @@ impl Link {
         let result = verb(&mut core);
         let seen = look(&core.connection);
         let driver = match core.sleeping_driver.is_some() && core.connection.has_transmit() {
-            true => core.sleeping_driver.take(),
+            true => self.rouse(&mut core),
             false => None,
         };
         drop(core);

@@ -1,3 +1,5 @@
+mod all;
+
 use std::fmt;
 use std::future::poll_fn;
 use std::marker::PhantomData;

@@ -12,8 +12,8 @@ use crate::state::{
 };
 use crate::wire::{self, Frame, MAX_FAULT, MAX_TEXT, MAX_TOKEN, cost};
 use crate::{
-    AnswerError, CallId, End, Fault, Inbound, LimitsError, OpenError, Outbound, Outcome, Payload,
-    RejectCode, Rejection, Request, Run, SendError, Token,
+    AnswerError, Batch, CallId, End, Fault, Inbound, LimitsError, OpenError, Outbound, Outcome,
+    Payload, RejectCode, Rejection, Request, Run, SendError, Token,
 };
 
 /// What [`Connection::recv`] found.
@@ -206,6 +206,53 @@ impl Connection {
             self.waiters.push_back(Waiter::Half(id));
         }
         Ok(())
+    }
+
+    /// Sends the messages of a batch, in their order, each as with [`send`](Self::send). Those that
+    /// were taken are not in the batch any more.
+    ///
+    /// # Errors
+    /// [`SendError`], of the first message that was not taken.
+    pub fn send_batch(&mut self, batch: &mut Batch) -> Result<(), SendError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let id = batch.half();
+        let (frames, count, price) = batch.rest();
+        if self.takes_at_once(id, frames.len(), price) {
+            let Some(call) = self.calls.get_mut(id.call) else { return Err(self.over()) };
+            let begun = call.is_begun();
+            let Some(half) = call.out_half(self.role, id.half) else { return Err(self.over()) };
+            half.credit.take(price);
+            self.send_credit.take(price);
+            self.stats.messages_out += u64::from(count);
+            self.buffered += half.outbox.push_batch(frames);
+            if !half.in_ring && begun {
+                half.in_ring = true;
+                self.ring.push_back(id);
+            }
+            batch.clear();
+            return Ok(());
+        }
+        while let Some((payload, size)) = batch.first() {
+            let price = cost(payload.as_slice().len());
+            self.send(id, payload)?;
+            batch.advance(size, price);
+        }
+        Ok(())
+    }
+
+    /// Whether a half takes messages of so many bytes, which cost so much, whatever their sizes.
+    fn takes_at_once(&self, id: Outbound, size: usize, price: u32) -> bool {
+        let half = self.calls.get(id.call).and_then(|call| call.out_half_ref(self.role, id.half));
+        half.is_some_and(|half| {
+            half.state == SenderState::Open
+                && half.waiting.is_none()
+                && half.credit.available() >= price.into()
+                && self.buffered + size <= self.config.limits.outbound as usize
+                && self.waiters.is_empty()
+                && self.send_credit.covers(price)
+        })
     }
 
     /// Whether the receiver of a half still wants messages: it is not ended, stopped or over.

@@ -197,35 +197,20 @@ impl Accepted {
         let Some(reply) = self.reply::<T, E>() else { return };
         let session = self.session.clone();
         drop(self);
+        // Dropped behind the reply's end, which stands whatever happens then.
         let mut stream = pin!(stream);
-        while let Some(item) = stream.next().await {
-            let message = match item {
-                Ok(message) => message,
-                Err(error) => return reply.end_with(Err(fault(&session, error))),
-            };
-            let sent = match reply.feed(&message) {
-                Ok(None) => continue,
-                Ok(Some(bytes)) => {
-                    drop(message);
-                    reply.send_encoded(&bytes).await
-                }
-                Err(error) => Err(error),
-            };
-            match sent {
-                Ok(()) => {}
-                Err(SendError::Stopped | SendError::Lost(_)) => return,
-                // The message cannot be sent, and must not be missing silently.
-                Err(
-                    error @ (SendError::TooLarge { .. }
-                    | SendError::Encode(_)
-                    | SendError::NotReady),
-                ) => {
-                    report::reply_failed(&session, &error);
-                    return reply.end_with(Err(Fault::Failed));
-                }
+        match reply.send_results(stream.as_mut()).await {
+            Ok(Ok(())) => reply.end_with(Ok(())),
+            Ok(Err(error)) => reply.end_with(Err(fault(&session, error))),
+            Err(SendError::Stopped | SendError::Lost(_)) => {}
+            // The message cannot be sent, and must not be missing silently.
+            Err(
+                error @ (SendError::TooLarge { .. } | SendError::Encode(_) | SendError::NotReady),
+            ) => {
+                report::reply_failed(&session, &error);
+                reply.end_with(Err(Fault::Failed));
             }
         }
-        reply.end_with(Ok(()));
     }
 
     /// As [`reply_stream`](Self::reply_stream), with a stream that cannot fail.

@@ -25,6 +25,77 @@ fn a_message_whose_sending_was_dropped_was_not_sent() {
     });
 }
 
+/// What it had yielded and there was no room for is gone with it.
+#[test]
+fn of_a_stream_whose_sending_was_dropped_the_first_messages_were_sent() {
+    at_each_poll(async |hand, cut| {
+        let client = client(hand, &server(methods()));
+        let (input, messages) = channel();
+        let received = client.call("E.numbers").parameter(messages).unary();
+        let yielded = Mutex::new(0..30);
+        let pauses = Mutex::new(0);
+        let numbers = stream::poll_fn(|cx| {
+            // Some ready at a time, then a pause.
+            let mut pauses = pauses.lock().unwrap();
+            *pauses = (*pauses + 1) % 6;
+            if *pauses == 0 {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Poll::Ready(yielded.lock().unwrap().next().map(message))
+        });
+        let sent = cut.of(input.send_all(numbers)).await;
+        let yielded = yielded.lock().unwrap().start;
+        send(&input, 100..110, &mut Vec::new()).await;
+        input.finish();
+        let (mut received, ended): (Vec<u32>, bool) = received.await.expect("a reply");
+        let later = received.split_off(received.len() - 10);
+        assert_eq!((later, ended), ((100..110).collect(), true));
+        let count = received.len() as u32;
+        assert_eq!(received, (0..count).collect::<Vec<_>>());
+        assert!(count <= yielded, "{count} of {yielded}");
+        assert!(sent.is_none() || count == 30, "all of them, if it came to its end");
+        assert_usable(&client).await;
+    });
+}
+
+/// None is held back for others to go with it.
+#[test]
+fn what_a_stream_has_ready_is_sent_before_it_waits_for_more() {
+    let hand = Hand::default();
+    hand.clone().run(async {
+        let hand = &hand;
+        let echo = |_: Session, (): (), (messages,): (Receiver<Message>,)| {
+            messages.filter_map(async |message| message.ok().map(Ok::<_, NoError>))
+        };
+        let client = client(hand, &server(methods().stream("echo", echo)));
+        let (input, messages) = channel();
+        let mut replies = client.call("E.echo").parameter(messages).stream::<Message>();
+        let (tell, told) = (Arc::new(Mutex::new(0)), hand.clone());
+        let heard = Arc::clone(&tell);
+        let sending = beside(hand, async move {
+            let answered = stream::unfold(0, |number| {
+                let (told, heard) = (&told, &heard);
+                async move {
+                    // Three at a time, and no more before those have come back.
+                    told.until("the answers", || *heard.lock().unwrap() >= number / 3 * 3).await;
+                    (number < 12).then(|| (message(number), number + 1))
+                }
+            });
+            let sent = input.send_all(answered).await;
+            input.finish();
+            sent
+        });
+        let mut all = Vec::new();
+        while let Some(reply) = replies.next().await {
+            all.push(reply.expect("a reply").0);
+            *tell.lock().unwrap() += 1;
+        }
+        assert_eq!(all, (0..12).collect::<Vec<_>>());
+        assert_eq!(done(hand, "the sending", &sending).await, Ok(()));
+    });
+}
+
 #[test]
 fn a_message_may_be_given_up_before_its_call_is_made() {
     at_each_poll(async |hand, cut| {

@@ -1,0 +1,143 @@
+//! A batch is sent as its messages are, one by one: only faster.
+
+mod support;
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use support::{Pair, Rng, parsed, request};
+use wirestream_protocol::wire::Frame;
+use wirestream_protocol::{Batch, Inbound, Limits, Outbound, Received, SendError, Time};
+
+/// A client that sends on one half of two, and what the server has received of it.
+struct Sent {
+    pair: Pair,
+    half: Outbound,
+    other: Outbound,
+    inbound: Inbound,
+    received: Vec<Bytes>,
+}
+
+impl Sent {
+    fn new(limits: &Limits) -> Self {
+        let mut pair = Pair::new(limits.clone(), limits.clone());
+        let id = pair.client.open(&request(2)).expect("room for a call");
+        pair.drive();
+        let call = pair.server.call(id).expect("the call has come in").accept();
+        call.expect("it is not answered");
+        pair.drive();
+        let [half, other] = [1, 2].map(|half| pair.client.outbound(id, half));
+        let inbound = pair.server.inbound(id, 1);
+        Self { pair, half, other, inbound, received: Vec::new() }
+    }
+
+    fn drive(&mut self) {
+        self.pair.drive();
+        while let Some(Received::Message(message)) = self.pair.server.recv(self.inbound) {
+            self.received.push(message);
+        }
+        self.pair.drive();
+    }
+
+    fn books(&self) -> ((i64, u64, u64), usize, u64, bool) {
+        let client = &self.pair.client;
+        (
+            client.credit_books(),
+            client.buffered(),
+            client.stats().messages_out,
+            client.has_transmit(),
+        )
+    }
+}
+
+fn some_limits() -> [Limits; 4] {
+    let narrow = Limits { outbound: 3_000, ..Limits::default() };
+    let small =
+        Limits { connection_window: 20_000, message: 4_096, request: 4_096, ..Limits::default() };
+    [Limits::default(), narrow, small, Limits { half_window: 4_096, ..Limits::default() }]
+}
+
+/// Sends what is left, one by one.
+fn send_each(sent: &mut Sent, unsent: &mut VecDeque<Vec<u8>>) -> Result<(), SendError> {
+    while let Some(message) = unsent.front() {
+        sent.pair.client.send(sent.half, &message[..])?;
+        unsent.pop_front();
+    }
+    Ok(())
+}
+
+#[test]
+fn a_batch_is_taken_as_its_messages_would_be() {
+    let mut blocked = 0;
+    for (limits, seed) in some_limits().iter().flat_map(|limits| (0..50).map(move |n| (limits, n)))
+    {
+        let mut rng = Rng::new(seed);
+        let (mut each, mut together) = (Sent::new(limits), Sent::new(limits));
+        let mut batch = Batch::new(together.half);
+        let mut unsent = VecDeque::new();
+        for round in 0..200 {
+            let size = [8, 64, 500, 3_900][rng.below(4) as usize];
+            let message = vec![round; rng.below(size) as usize];
+            if batch.push(&message) {
+                unsent.push_back(message);
+            }
+            if !rng.chance(3) {
+                continue;
+            }
+            let result = send_each(&mut each, &mut unsent);
+            assert_eq!(together.pair.client.send_batch(&mut batch), result);
+            assert_eq!(batch.is_empty(), unsent.is_empty());
+            assert_eq!(each.books(), together.books());
+            if result.is_err() {
+                blocked += 1;
+                assert_eq!(result, Err(SendError::Blocked));
+                each.drive();
+                together.drive();
+            }
+        }
+        each.drive();
+        together.drive();
+        assert_eq!(each.received, together.received);
+    }
+    assert!(blocked > 100, "{blocked}");
+}
+
+/// R-MSG-6: however batches and single messages follow one another.
+#[test]
+fn halves_take_turns_of_a_quantum_also_with_batches() {
+    let mut sent = Sent::new(&Limits { connection_window: 64 << 20, ..Limits::default() });
+    let (half, other) = (sent.half, sent.other);
+    let mut batch = Batch::new(half);
+    for size in [100, 3_000, 900, 2_000, 50, 4_000, 4_000] {
+        sent.pair.client.send(half, &[1; 100]).expect("there is credit");
+        while batch.push(&vec![1; size]) {}
+        sent.pair.client.send_batch(&mut batch).expect("there is credit");
+        for _ in 0..4 {
+            sent.pair.client.send(other, &[2; 1_000]).expect("there is credit");
+        }
+    }
+    let mut turn = (0, 0);
+    while let Some(packet) = sent.pair.client.poll_transmit(Time::ZERO) {
+        for frame in parsed(&packet) {
+            let Frame::Message { half, payload, .. } = frame else { continue };
+            let size = payload.len() + 6;
+            turn = if turn.0 == half { (half, turn.1 + size) } else { (half, size) };
+            // The other half has less to send, and is done when the turns grow long.
+            let both = sent.pair.client.buffered() > 0;
+            assert!(!both || turn.1 <= 4_096 + 1_006, "a turn of {} bytes", turn.1);
+        }
+    }
+}
+
+#[test]
+fn a_batch_is_refused_on_a_half_that_is_over() {
+    let mut sent = Sent::new(&Limits::default());
+    let mut batch = Batch::new(sent.half);
+    assert_eq!(sent.pair.client.send_batch(&mut batch), Ok(()), "there is nothing in it");
+    assert!(!batch.push(&[0; 4_096]) && batch.push(&[0; 4_000]) && !batch.push(&[0; 1_000]));
+    sent.pair.client.finish(sent.half, Ok(())).expect("it is not ended");
+    assert_eq!(sent.pair.client.send_batch(&mut batch), Err(SendError::Finished));
+    sent.pair.cut();
+    assert!(matches!(sent.pair.client.send_batch(&mut batch), Err(SendError::Lost(_))));
+    assert!(!batch.is_empty());
+}
