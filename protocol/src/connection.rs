@@ -7,6 +7,8 @@ mod application;
 mod budget;
 mod deadlines;
 mod receive;
+#[cfg(test)]
+mod tests;
 mod transmit;
 
 pub use application::{Call, Received, Taken};
