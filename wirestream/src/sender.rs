@@ -161,7 +161,8 @@ impl<T: Serialize, E> Sender<T, E> {
     pub async fn send(&self, message: T) -> Result<(), SendError> {
         let Some(kept) = self.feed(&message)? else { return Ok(()) };
         drop(message);
-        self.send_encoded(&kept).await
+        // Boxed, as it is rare, and the future of the common case is small without it.
+        Box::pin(self.send_encoded(&kept)).await
     }
 
     /// Sends a message if that is possible at once; its bytes otherwise. The common case encodes
