@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::mem;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
@@ -11,8 +12,10 @@ use bytes::Bytes;
 use crate::link::{Link, Wakes};
 use crate::transport::{Transport, TransportError};
 
-/// Packets that a sender writes, at most, before it goes on.
-const WRITTEN_EARLY: usize = 2;
+/// Full packets that a sender writes at a time: the first since the driver's turn, which the other
+/// side may be waiting for, and those that follow, where fewer writes are worth more.
+const FIRST: usize = 1;
+const LATER: usize = 2;
 
 pub(crate) struct Line {
     pub(crate) transport: Box<dyn Transport>,
@@ -78,13 +81,14 @@ impl Line {
         Poll::Ready(Ok(mem::take(&mut self.unflushed)))
     }
 
-    fn write_full_packets(&mut self, link: &Link, wakes: &mut Wakes) {
+    /// Writes so many full packets.
+    fn write_full_packets(&mut self, count: usize, link: &Link, wakes: &mut Wakes) {
         let waker = self.waker.clone();
         let mut cx = Context::from_waker(&waker);
-        for _ in 0..WRITTEN_EARLY {
+        for _ in 0..count {
             let sent = self.poll_send(&mut cx, || {
                 let mut core = link.lock();
-                if !core.connection.has_full_packet() {
+                if core.connection.full_packets() == 0 {
                     return None;
                 }
                 let now = core.connection.now();
@@ -94,12 +98,16 @@ impl Line {
             });
             match sent {
                 Poll::Ready(Ok(true)) => {}
-                Poll::Ready(Ok(false)) | Poll::Pending => return,
+                Poll::Ready(Ok(false)) | Poll::Pending => break,
                 Poll::Ready(Err(error)) => {
                     self.failure = Some(error);
                     return waker.wake();
                 }
             }
+        }
+        if let Poll::Ready(Err(error)) = self.poll_flush(&mut cx) {
+            self.failure = Some(error);
+            waker.wake();
         }
     }
 }
@@ -111,8 +119,18 @@ impl fmt::Debug for Line {
 }
 
 /// Where the line is while nobody uses it. No lock is held while somebody does.
-#[derive(Debug, Default)]
-pub(crate) struct Place(Mutex<State>);
+#[derive(Debug)]
+pub(crate) struct Place {
+    state: Mutex<State>,
+    /// How many full packets are worth a write by who sent them.
+    worth: AtomicUsize,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self { state: Mutex::default(), worth: AtomicUsize::new(FIRST) }
+    }
+}
 
 #[derive(Debug, Default)]
 enum State {
@@ -126,7 +144,7 @@ enum State {
 
 impl Place {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// For the driver. Pending while a sender writes, which takes but a moment.
@@ -135,6 +153,7 @@ impl Place {
         match mem::replace(&mut *state, State::Taken(None)) {
             State::Here(mut line) => {
                 drop(state);
+                self.worth.store(FIRST, Ordering::Relaxed);
                 if !line.waker.will_wake(cx.waker()) {
                     line.waker = cx.waker().clone();
                 }
@@ -191,13 +210,20 @@ impl Place {
         drop(before);
     }
 
+    /// How many full packets make it worth to call [`write_early`](Self::write_early).
+    #[inline]
+    pub(crate) fn worth_writing(&self) -> usize {
+        self.worth.load(Ordering::Relaxed)
+    }
+
     /// Writes what fills a packet from the task that sent it, rather than when the driver gets its
     /// turn: the other side works on it meanwhile. The driver has been woken, and does the rest.
     pub(crate) fn write_early(&self, link: &Link) {
         let Some(mut borrowed) = self.take() else { return };
+        let count = self.worth.swap(LATER, Ordering::Relaxed);
         let mut wakes = Wakes::default();
         if let Some(line) = &mut borrowed.line {
-            line.write_full_packets(link, &mut wakes);
+            line.write_full_packets(count, link, &mut wakes);
         }
         drop(borrowed);
         wakes.wake(link);

@@ -177,8 +177,8 @@ impl Link {
     /// written at once, if the transport takes it.
     #[inline]
     pub(crate) fn send_with<R>(&self, verb: impl FnOnce(&mut Core) -> R) -> R {
-        let (result, is_full) = self.transmit_and(verb, Connection::has_full_packet);
-        if is_full {
+        let (result, full_packets) = self.transmit_and(verb, Connection::full_packets);
+        if full_packets >= self.line.worth_writing() {
             self.line.write_early(self);
         }
         result

@@ -73,10 +73,10 @@ impl Connection {
             || self.receive_credit.is_due()
     }
 
-    /// Whether `poll_transmit` has a full packet to give: what is in it waits for nothing but the
-    /// socket.
-    pub fn has_full_packet(&self) -> bool {
-        self.buffered - self.without_credit >= FULL_PACKET && !self.ring.is_empty()
+    /// How many full packets `poll_transmit` has to give: what is in them waits for nothing but
+    /// the socket.
+    pub fn full_packets(&self) -> usize {
+        if self.ring.is_empty() { 0 } else { (self.buffered - self.without_credit) / FULL_PACKET }
     }
 
     fn last_packet(&mut self) -> Option<Bytes> {

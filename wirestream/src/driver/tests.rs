@@ -299,6 +299,22 @@ fn what_fills_a_packet_is_written_before_the_driver_has_its_turn() {
 }
 
 #[test]
+fn what_follows_the_first_full_packet_is_written_two_packets_at_a_time() {
+    let mut driven = Driven::new();
+    let half = driven.open_half();
+    driven.send(half, FULL_PACKET);
+    assert_eq!(driven.packets().0, 1);
+    driven.send(half, 2 * FULL_PACKET - 2 * 1_024);
+    assert_eq!(driven.packets().0, 1);
+    driven.send(half, 2 * 1_024);
+    assert_eq!(driven.packets().0, 3);
+    assert_eq!(driven.turn().0, Poll::Pending);
+    let before = driven.packets().0;
+    driven.send(half, FULL_PACKET);
+    assert_eq!(driven.packets().0, before + 1, "the first since the driver's turn");
+}
+
+#[test]
 fn a_transport_without_room_is_not_asked_again_before_the_driver_has_its_turn() {
     let mut driven = Driven::new();
     let half = driven.open_half();
