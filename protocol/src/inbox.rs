@@ -97,7 +97,9 @@ impl Inbox {
             return Err(Violation::ChunkOrder);
         }
         self.cost += u64::from(cost(total_len));
-        self.partial = Some(Partial { assembled: chunk.to_vec(), total: total_len, since });
+        let mut assembled = Vec::with_capacity(room(chunk.len(), total_len));
+        assembled.extend_from_slice(chunk);
+        self.partial = Some(Partial { assembled, total: total_len, since });
         Ok(())
     }
 
@@ -109,9 +111,8 @@ impl Inbox {
             return Err(Violation::ChunkOrder);
         }
         if partial.assembled.capacity() < len {
-            // Grows with what has come, never ahead of it by more than as much again.
-            let target = (2 * len).min(partial.total);
-            partial.assembled.reserve_exact(target - partial.assembled.len());
+            let room = room(len, partial.total);
+            partial.assembled.reserve_exact(room - partial.assembled.len());
         }
         partial.assembled.extend_from_slice(chunk);
         if len < partial.total {
@@ -189,6 +190,12 @@ impl Inbox {
     pub(crate) fn discard(&mut self) -> u64 {
         core::mem::take(self).cost
     }
+}
+
+/// Room for a message that comes in chunks: it grows with what has come, and is never more than four
+/// times that.
+fn room(come: usize, total: usize) -> usize {
+    come.saturating_mul(4).min(total)
 }
 
 /// A few messages of one half, taken together with `Connection::recv_run`.

@@ -43,25 +43,25 @@ impl CodecError {
 }
 
 /// A buffer larger than this is not kept for the next value.
-const KEPT: usize = 16 * 1024;
+pub(crate) const KEPT: usize = 16 * 1024;
 
 thread_local! {
     static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Encodes `value` into a buffer of the thread's and hands it to `use_it`.
+/// Encodes `value` into a buffer of the thread's and hands it to `use_it`, which may take it away.
 ///
 /// User code runs only while encoding, never within `use_it`; should it encode something itself,
 /// or panic, the buffer is merely not there for the next.
 #[inline]
 pub(crate) fn encoded<T: Serialize + ?Sized, R>(
     value: &T,
-    use_it: impl FnOnce(&[u8]) -> R,
+    use_it: impl FnOnce(&mut Vec<u8>) -> R,
 ) -> Result<R, CodecError> {
     let mut buffer = BUFFER.take();
     buffer.clear();
     append(value, &mut buffer)?;
-    let result = use_it(&buffer);
+    let result = use_it(&mut buffer);
     if buffer.capacity() <= KEPT {
         BUFFER.set(buffer);
     }

@@ -122,7 +122,7 @@ impl Messages {
         let is_wanted = bus.is_some() || hub.is_read(channel);
         let payload = encoded(message, |payload| match payload.len() {
             size if size > limit => Err(PostError::TooLarge { size, limit }),
-            _ => Ok(is_wanted.then(|| payload.into())),
+            _ => Ok(is_wanted.then(|| (**payload).into())),
         });
         let payload = match payload {
             Ok(Ok(payload)) => payload,

@@ -3,16 +3,18 @@ mod all;
 use std::fmt;
 use std::future::poll_fn;
 use std::marker::PhantomData;
+use std::mem;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use futures_sink::Sink;
 use serde::Serialize;
 use wirestream_protocol::{Fault, Outbound, SendError as CoreSendError};
 
 use crate::channel::Socket;
-use crate::codec::{encode, encoded, fault};
+use crate::codec::{KEPT, encode, encoded, fault};
 use crate::error::{NoError, SendError, TrySendError};
 use crate::link::Link;
 use crate::waiters::Waiter;
@@ -120,24 +122,16 @@ impl<T, E> Sender<T, E> {
         Poll::Ready(Ok(self.target.get_or_init(|| target)))
     }
 
-    /// Sends an encoded message, if that is possible at once. What else there is to say of it, an
-    /// error say, [`poll_send`](Self::poll_send) does: it would take long to carry about.
-    #[inline]
-    fn sends_now(&self, message: &[u8]) -> bool {
-        let Some((link, half)) = self.target.get() else { return false };
-        link.send_with(|core| core.connection.send(*half, message).is_ok())
-    }
-
     /// Sends an encoded message, or registers for the time when that is worth another try.
     fn poll_send(
         &self,
         waiter: &mut Waiter,
         cx: &Context<'_>,
-        message: &[u8],
+        message: &Bytes,
     ) -> Poll<Result<(), SendError>> {
         let (link, half) = ready!(self.poll_target(waiter, cx))?;
         let mut _replaced = None;
-        link.send_with(|core| match core.connection.send(*half, message) {
+        link.send_with(|core| match core.connection.send(*half, message.clone()) {
             Err(CoreSendError::Blocked) => {
                 _replaced = core.wait_writable(*half, waiter, cx);
                 Poll::Pending
@@ -168,12 +162,15 @@ impl<T: Serialize, E> Sender<T, E> {
     /// Sends a message if that is possible at once; its bytes otherwise. The common case encodes
     /// into a buffer of the thread's and needs no memory of its own.
     #[inline]
-    pub(crate) fn feed(&self, message: &T) -> Result<Option<Vec<u8>>, SendError> {
-        let keep = |bytes: &[u8]| if self.sends_now(bytes) { None } else { Some(bytes.to_vec()) };
-        encoded(message, keep).map_err(SendError::Encode)
+    fn feed(&self, message: &T) -> Result<Option<Bytes>, SendError> {
+        let send = |message: &mut Vec<u8>| match self.target.get() {
+            Some((link, half)) => send_now(link, *half, message),
+            None => Some(owned(message)),
+        };
+        encoded(message, send).map_err(SendError::Encode)
     }
 
-    pub(crate) async fn send_encoded(&self, message: &[u8]) -> Result<(), SendError> {
+    async fn send_encoded(&self, message: &Bytes) -> Result<(), SendError> {
         let mut waiter = Waiter::default();
         poll_fn(|cx| self.poll_send(&mut waiter, cx, message)).await
     }
@@ -238,7 +235,7 @@ impl<T: Serialize, E> Sender<T, E> {
                     }),
                 },
             };
-            match link.send_with(|core| core.connection.send(*half, bytes)) {
+            match link.send_with(|core| core.connection.send(*half, &bytes[..])) {
                 Ok(()) => Ok(true),
                 Err(error) => SendError::from_core(error).map_or(Ok(false), Err),
             }
@@ -255,6 +252,24 @@ impl<T: Serialize, E> Sender<T, E> {
     pub fn into_sink(self) -> SenderSink<T, E> {
         SenderSink { sender: Some(self), message: None, waiter: Waiter::default() }
     }
+}
+
+/// Sends an encoded message, if that is possible at once; gives it back otherwise. What else there
+/// is to say of it, an error say, comes of another try: it would take long to carry about.
+#[inline]
+fn send_now(link: &Link, half: Outbound, message: &mut Vec<u8>) -> Option<Bytes> {
+    if message.len() > KEPT {
+        let message = owned(message);
+        let is_sent = link.send_with(|core| core.connection.send(half, message.clone()).is_ok());
+        return if is_sent { None } else { Some(message) };
+    }
+    let is_sent = link.send_with(|core| core.connection.send(half, &message[..]).is_ok());
+    if is_sent { None } else { Some(owned(message)) }
+}
+
+/// A message of its own. A large one is not copied, as its buffer would not be kept for others.
+fn owned(message: &mut Vec<u8>) -> Bytes {
+    if message.len() > KEPT { mem::take(message).into() } else { Bytes::copy_from_slice(message) }
 }
 
 impl<T, E> Drop for Sender<T, E> {
@@ -285,7 +300,7 @@ impl<T, E> fmt::Debug for Sender<T, E> {
 pub struct SenderSink<T, E = NoError> {
     sender: Option<Sender<T, E>>,
     /// Taken, and not yet sent.
-    message: Option<Vec<u8>>,
+    message: Option<Bytes>,
     waiter: Waiter,
 }
 
@@ -309,7 +324,7 @@ impl<T: Serialize, E> Sink<T> for SenderSink<T, E> {
         if self.message.is_some() {
             return Err(SendError::NotReady);
         }
-        self.message = Some(encode(&message).map_err(SendError::Encode)?);
+        self.message = Some(encode(&message).map_err(SendError::Encode)?.into());
         Ok(())
     }
 

@@ -7,12 +7,13 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::{FutureExt, StreamExt};
 use serde::Serialize;
 use wirestream_protocol::{Batch, Outbound, SendError as CoreSendError};
 
-use super::Sender;
+use super::{Sender, owned, send_now};
 use crate::codec::encoded;
 use crate::error::{NoError, SendError};
 use crate::link::Link;
@@ -69,7 +70,7 @@ impl<T: Serialize, E> Sender<T, E> {
 /// Why a feed stopped to take messages from its stream.
 enum Step<R> {
     /// There is no room for its batch at this time, and then for this message.
-    Flush(Option<Vec<u8>>),
+    Flush(Option<Bytes>),
     End,
     Failed(R),
     Unsendable(SendError),
@@ -111,14 +112,15 @@ impl Feed<'_> {
     /// Takes a message, which leaves at once unless the driver is awake: it writes all the same.
     /// An error if something has to wait for room, with the message if it was not taken.
     #[inline]
-    fn take(&mut self, message: &[u8]) -> Result<(), Option<Vec<u8>>> {
+    fn take(&mut self, message: &mut Vec<u8>) -> Result<(), Option<Bytes>> {
         if self.batch.push(message) || self.flush() && self.batch.push(message) {
             let goes_on = !self.link.is_driver_asleep() || self.flush();
             return if goes_on { Ok(()) } else { Err(None) };
         }
-        let is_sent = self.batch.is_empty()
-            && self.link.send_with(|core| core.connection.send(self.half, message).is_ok());
-        if is_sent { Ok(()) } else { Err(Some(message.to_vec())) }
+        if !self.batch.is_empty() {
+            return Err(Some(owned(message)));
+        }
+        send_now(self.link, self.half, message).map_or(Ok(()), |message| Err(Some(message)))
     }
 
     /// Whether all was taken.
