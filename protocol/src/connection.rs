@@ -16,6 +16,7 @@ pub use application::{Call, Received, Taken};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::format;
+use alloc::vec::Vec;
 
 use bytes::BytesMut;
 
@@ -148,6 +149,9 @@ pub struct Connection {
 
     events: VecDeque<Event>,
     packet: BytesMut,
+    /// The buffer of the last large message that was read, for the next, up to the size of a packet.
+    spare: Vec<u8>,
+    spare_since: Time,
     stats: Stats,
 }
 
@@ -199,6 +203,8 @@ impl Connection {
             farewell: None,
             events: VecDeque::new(),
             packet: BytesMut::new(),
+            spare: Vec::new(),
+            spare_since: now,
             stats: Stats::default(),
             config,
         })
@@ -418,6 +424,7 @@ impl Connection {
         self.waiters = VecDeque::new();
         self.crowd = VecDeque::new();
         self.packet = BytesMut::new();
+        self.spare = Vec::new();
         self.events.push_back(Event::Closed(reason));
     }
 

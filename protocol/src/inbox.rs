@@ -91,13 +91,22 @@ impl Inbox {
     }
 
     /// R-MSG-3.
-    pub(crate) fn begin(&mut self, total: u32, chunk: &[u8], since: Time) -> Result<(), Violation> {
+    pub(crate) fn begin(
+        &mut self,
+        total: u32,
+        chunk: &[u8],
+        since: Time,
+        spare: &mut Vec<u8>,
+    ) -> Result<(), Violation> {
         let total_len = total as usize;
         if self.partial.is_some() || chunk.is_empty() || chunk.len() >= total_len {
             return Err(Violation::ChunkOrder);
         }
         self.cost += u64::from(cost(total_len));
-        let mut assembled = Vec::with_capacity(room(chunk.len(), total_len));
+        let mut assembled = match spare.capacity() {
+            1.. if spare.capacity() / 2 <= total_len => core::mem::take(spare),
+            _ => Vec::with_capacity(room(chunk.len(), total_len)),
+        };
         assembled.extend_from_slice(chunk);
         self.partial = Some(Partial { assembled, total: total_len, since });
         Ok(())
@@ -232,6 +241,21 @@ impl Run {
         let frame = rest.next_frame().ok()??;
         self.read = self.frames.len() - rest.rest().len();
         frame.body.get(self.whose..)
+    }
+
+    /// The buffer of a large message that was read, if nobody else has it.
+    pub(crate) fn take_spare(&mut self) -> Option<Vec<u8>> {
+        if !self.last.is_unique() {
+            return None;
+        }
+        let mut spare = Vec::from(core::mem::take(&mut self.last));
+        spare.clear();
+        Some(spare)
+    }
+
+    /// How long the message is that was read last, if it was a large one.
+    pub(crate) fn last_size(&self) -> usize {
+        self.last.len()
     }
 
     fn clear(&mut self) {

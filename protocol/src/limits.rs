@@ -162,7 +162,7 @@ impl Limits {
     ///
     /// What is counted: what came and is unread, requests included (the connection's window, twice
     /// for buffers that grow by doubling, and once more for the short messages' headers, which the
-    /// minimum charge pays for), the outgoing buffers (the bound and one message, twice), packets on
+    /// minimum charge pays for), a buffer for the next large message, the outgoing buffers (the bound and one message, twice), packets on
     /// their way, and for each call a record and its halves. A half may end with an error, which
     /// stays until the call is released; one that sends may have a small message beyond the outgoing
     /// bound; a client's call has its request.
@@ -179,6 +179,7 @@ impl Limits {
         let inbound = 3 * size(self.connection_window);
         let outbound = 2 * (size(self.outbound) + size(self.message));
         let packets = 2 * crate::wire::MAX_PACKET;
+        let spare = crate::wire::MAX_PACKET;
         let parameters = usize::from(self.parameters);
         let (sending, receiving, request) = match role {
             Role::Client => (parameters, 1, size(self.request)),
@@ -187,7 +188,7 @@ impl Limits {
         let half = HALF_BYTES + crate::wire::MAX_FAULT;
         let small = sending * crate::outbox::QUANTUM;
         let call = CALL_BYTES + request + (sending + receiving) * half + small;
-        inbound + outbound + packets + size(self.calls) * call + CONNECTION_BYTES
+        inbound + outbound + packets + spare + size(self.calls) * call + CONNECTION_BYTES
     }
 
     /// What each half begins with, in bytes of credit: 16 KiB, or a quarter of a small connection's

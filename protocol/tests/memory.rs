@@ -8,7 +8,7 @@ use peak_alloc::PeakAlloc;
 use wirestream_protocol::wire::{FaultCode, Frame, Hello, MAX_FAULT, Open, cost};
 use wirestream_protocol::{
     Announced, CallId, Config, Connection, Event, Fault, Inbound, Limits, Outbound, Received,
-    RejectCode, Request, Role, SendError, Time,
+    RejectCode, Request, Role, Run, SendError, Taken, Time,
 };
 
 #[global_allocator]
@@ -57,6 +57,7 @@ run! {
     calls_given_up_while_they_wait_leave_nothing,
     a_small_message_does_not_pin_its_packet,
     an_idle_connection_and_an_idle_call_are_small,
+    a_buffer_kept_for_the_next_large_message_is_given_back,
 }
 
 /// A connection, and what the heap held before there was one.
@@ -600,6 +601,47 @@ fn a_small_message_does_not_pin_its_packet() {
     assert!(matches!(taken, Some(Received::Message(message)) if message.len() == 64));
     assert!(kept <= 1_024 + OWN, "{kept} bytes are held for 64 taken");
     measured.check("a small message in a large packet", &[id]);
+}
+
+/// The next large message takes it, a small one does not, and it does not outlive the traffic.
+fn a_buffer_kept_for_the_next_large_message_is_given_back() {
+    let limits = Limits::default();
+    let size = 100 * 1024;
+    let mut measured = Measured::new(Role::Server, &limits);
+    let id = measured.open(1, 1);
+    let half = measured.connection.call(id).and_then(|call| call.inbound(1)).expect("it has one");
+    let mut run = Run::new();
+    let empty = measured.held();
+    let mut read = |measured: &mut Measured, size: usize| {
+        let body = vec![1; size];
+        let mut chunks = body.chunks(limits.chunk as usize);
+        let (total, first) = (size as u32, chunks.next().expect("a first chunk"));
+        measured.feed(&[Frame::Begin { call: 1, half: 1, total, payload: first }]);
+        for payload in chunks {
+            measured.feed(&[Frame::More { call: 1, half: 1, payload }]);
+        }
+        assert_eq!(measured.connection.recv_run(half, &mut run), Taken::Messages);
+        assert_eq!(run.next_message().map(<[u8]>::len), Some(size));
+        assert_eq!(measured.connection.recv_run(half, &mut run), Taken::Nothing);
+        while measured.connection.poll_event().is_some() {}
+        measured.transmit();
+    };
+    for _ in 0..3 {
+        read(&mut measured, size);
+        let kept = measured.held() - empty;
+        assert!((size..size + OWN).contains(&kept), "{kept} bytes are kept");
+    }
+    read(&mut measured, limits.message as usize);
+    let kept = measured.held() - empty;
+    assert!(kept <= OWN, "{kept} bytes are kept, of a message that is larger than a packet");
+    read(&mut measured, size);
+    read(&mut measured, size / 4);
+    let kept = measured.held() - empty;
+    assert!((size / 4..size / 4 + OWN).contains(&kept), "{kept} bytes are kept");
+    while measured.connection.poll_transmit(Time::ZERO + Duration::from_secs(1)).is_some() {}
+    let kept = measured.held() - empty;
+    assert!(kept <= OWN, "{kept} bytes are kept");
+    measured.check("a buffer for the next large message", &[id]);
 }
 
 /// What thousands of connections cost that do nothing.

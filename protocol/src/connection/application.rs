@@ -10,7 +10,7 @@ use crate::outbox::QUANTUM;
 use crate::state::{
     CallEvent, CallState, ReceiverEvent, ReceiverState, SenderEvent, SenderState, Step,
 };
-use crate::wire::{self, Frame, MAX_FAULT, MAX_TEXT, MAX_TOKEN, cost};
+use crate::wire::{self, Frame, MAX_FAULT, MAX_PACKET, MAX_TEXT, MAX_TOKEN, cost};
 use crate::{
     AnswerError, Batch, CallId, End, Fault, Inbound, LimitsError, OpenError, Outbound, Outcome,
     Payload, RejectCode, Rejection, Request, Run, SendError, Token,
@@ -318,6 +318,11 @@ impl Connection {
     /// The buffer of `run` is replaced.
     pub fn recv_run(&mut self, id: Inbound, run: &mut Run) -> Taken {
         self.take_run_back(id);
+        if run.last_size() > self.config.limits.chunk as usize {
+            let spare = run.take_spare().filter(|spare| spare.capacity() <= MAX_PACKET);
+            self.spare = spare.unwrap_or_default();
+            self.spare_since = self.now;
+        }
         let role = self.role;
         let Some(half) = self.calls.get_mut(id.call).and_then(|call| call.in_half(role, id.half))
         else {

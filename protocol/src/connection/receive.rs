@@ -339,6 +339,7 @@ impl Connection {
         }
         let price = cost(total as usize);
         let now = self.now;
+        let mut spare = core::mem::take(&mut self.spare);
         let Some((id, half, credit)) = self.receiving(call, number)? else {
             return self.drop_late(price);
         };
@@ -347,10 +348,11 @@ impl Connection {
             Step::Late => self.drop_late(price),       // R-HALF-4
             Step::To(_) => {
                 check_credit(half.credit.available(), credit.available(), price)?;
-                half.inbox.begin(total, chunk, now)?;
+                half.inbox.begin(total, chunk, now, &mut spare)?;
                 half.credit.charge(price.into());
                 credit.charge(price.into());
                 self.deadlines.message_began(now);
+                self.spare = spare;
                 self.grow(id);
                 Ok(())
             }

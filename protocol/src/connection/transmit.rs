@@ -1,3 +1,6 @@
+use alloc::vec::Vec;
+use core::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 
 use super::{Connection, Control, Role, give_back};
@@ -5,6 +8,9 @@ use crate::state::{CallEvent, CallState, ReceiverState, SenderEvent, Step};
 use crate::wire::{AwayCode, FULL_PACKET, FaultCode, Frame, Hello, MINOR};
 use crate::{Event, Fault, Inbound, Outbound, Outcome, Time};
 
+/// How long a buffer waits for the next large message. A connection without traffic is looked at
+/// with its next ping.
+const SPARE_KEPT: Duration = Duration::from_secs(1);
 /// Room for a packet's facts beside its messages.
 const FACTS: usize = 256;
 
@@ -56,6 +62,9 @@ impl Connection {
         }
         give_back(&mut self.waiters);
         give_back(&mut self.crowd);
+        if self.calls.is_empty() || self.now >= self.spare_since + SPARE_KEPT {
+            self.spare = Vec::new();
+        }
     }
 
     /// Whether `poll_transmit` has something to do.
