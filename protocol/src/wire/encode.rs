@@ -27,6 +27,19 @@ pub(crate) fn varint_len(value: u64) -> usize {
     bits.div_ceil(7)
 }
 
+/// A number below 2^49 as [`put_varint`] appends it, from the lowest byte up, and its length.
+#[inline]
+fn small_varint(value: u64) -> (u64, usize) {
+    match value {
+        ..0x80 => (value, 1),
+        0x80..0x4000 => (value & 0x7f | 0x80 | value >> 7 << 8, 2),
+        0x4000.. => {
+            let (rest, len) = small_varint(value >> 7);
+            (value & 0x7f | 0x80 | rest << 8, len + 1)
+        }
+    }
+}
+
 /// What stands before a message's payload: a kind and three numbers, 13 bytes at most. Put together
 /// in registers: to read from memory what was just written there in pieces takes long.
 pub(crate) struct MessageHeader {
@@ -40,27 +53,14 @@ impl MessageHeader {
 
     #[inline]
     pub(crate) fn new(call: u32, half: u8, payload_len: u32) -> Self {
-        let whose = varint_len(call.into()) + varint_len(half.into());
-        let mut header = Self { bytes: kind::MESSAGE.into(), len: 1 };
-        header.varint(u64::from(payload_len) + whose as u64);
-        header.varint(call.into());
-        header.varint(half.into());
-        header
-    }
-
-    #[inline]
-    fn varint(&mut self, mut value: u64) {
-        while let high @ 1.. = value >> 7 {
-            self.byte(low7(value) | 0x80);
-            value = high;
-        }
-        self.byte(low7(value));
-    }
-
-    #[inline]
-    fn byte(&mut self, byte: u8) {
-        self.bytes |= u128::from(byte) << (8 * self.len);
-        self.len += 1;
+        let ((call, call_len), (half, half_len)) =
+            (small_varint(call.into()), small_varint(half.into()));
+        let (whose, whose_len) = (call | half << (8 * call_len), call_len + half_len);
+        let (body, body_len) = small_varint(u64::from(payload_len) + whose_len as u64);
+        let bytes = u128::from(kind::MESSAGE)
+            | u128::from(body) << 8
+            | u128::from(whose) << (8 * (1 + body_len));
+        Self { bytes, len: 1 + body_len + whose_len }
     }
 
     #[inline]

@@ -272,6 +272,19 @@ proptest! {
     }
 
     #[test]
+    fn a_message_of_any_size_begins_with_its_header(
+        call in 1..=u32::MAX,
+        half in 0..=255u8,
+        len in 0..70_000usize,
+    ) {
+        let payload = vec![7; len];
+        let mut message = Vec::new();
+        MessageHeader::new(call, half, len as u32).put(&mut message);
+        message.extend_from_slice(&payload);
+        prop_assert_eq!(message, encode(&Frame::Message { call, half, payload: &payload }));
+    }
+
+    #[test]
     fn fields_are_encoded_as_postcard_encodes_them(owned in any_frame()) {
         let frame = owned.frame();
         let packet = encode(&frame);
