@@ -260,7 +260,8 @@ struct SlowToDrop {
 impl Drop for SlowToDrop {
     fn drop(&mut self) {
         self.begun.fetch_add(1, Ordering::SeqCst);
-        let _ = self.go_on.recv_timeout(LONG);
+        // What else this thread was to run, tokio gives to another: it may be the connection.
+        let _ = tokio::task::block_in_place(|| self.go_on.recv_timeout(LONG));
     }
 }
 
