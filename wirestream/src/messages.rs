@@ -158,7 +158,8 @@ impl Messages {
     }
 
     /// Subscribes to a channel: everything that is posted after this has resolved is heard, by
-    /// all servers that [`Scope`] says.
+    /// all servers that [`Scope`] says. Of what was posted before, the last may be heard, with
+    /// nothing missing behind it.
     ///
     /// Cancel-safe: dropping the future leaves no subscription behind.
     ///

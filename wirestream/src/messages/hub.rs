@@ -295,6 +295,11 @@ impl Seat {
         let is_current = matches!(&state.line, Line::Asking(current) if current.ptr_eq(&asking));
         let line = if confirmed.is_ok() { Line::On } else { Line::Failed };
         let before = is_current.then(|| replace(&mut state.line, line));
+        if confirmed.is_ok() {
+            // What has come so far may be the last of an earlier subscription, with more missing
+            // behind it.
+            state.log(self.reach).skip(self.key);
+        }
         drop(state);
         drop(before); // perhaps the last handle of the bus's own future
         confirmed

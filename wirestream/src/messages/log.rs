@@ -119,10 +119,19 @@ impl Log {
                 moved.asleep = Some(place);
             }
         }
-        let first = position.saturating_sub(self.base) as usize;
-        self.entries.iter_mut().skip(first).for_each(|entry| entry.unread -= 1);
-        self.drop_read();
+        self.let_go(position);
         waker
+    }
+
+    /// Has a reader find only what is pushed from now on.
+    pub(super) fn skip(&mut self, key: usize) {
+        let head = self.head();
+        let Some(reader) = self.readers[key].as_mut().filter(|reader| !reader.has_ended) else {
+            return;
+        };
+        reader.gaps.clear();
+        let position = replace(&mut reader.position, head);
+        self.let_go(position);
     }
 
     /// Frees the place of a reader that has ended.
@@ -211,7 +220,10 @@ impl Log {
         Some(entry)
     }
 
-    fn drop_read(&mut self) {
+    /// One who has read up to `position` reads nothing of what follows it.
+    fn let_go(&mut self, position: u64) {
+        let first = position.saturating_sub(self.base) as usize;
+        self.entries.iter_mut().skip(first).for_each(|entry| entry.unread -= 1);
         while self.entries.front().is_some_and(|entry| entry.unread == 0) {
             self.pop();
         }

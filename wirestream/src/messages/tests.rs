@@ -341,6 +341,28 @@ fn the_bus_is_not_told_to_forget_a_channel_while_it_is_asked_for_it() {
 }
 
 #[test]
+fn a_subscription_begins_where_the_bus_confirms_it_with_nothing_missing_behind() {
+    let bus = Scripted::default();
+    let messages = messages_of(Server::builder().bus(bus.clone()));
+    let arrives = |number: u8| {
+        now(messages.post("news", &number)).unwrap();
+        let (_, sealed) = bus.0.lock().unwrap().published.pop().unwrap();
+        bus.inbox().deliver("news", sealed);
+    };
+    drop(hear::<u8>(&messages, "news"));
+    bus.0.lock().unwrap().is_slow = true;
+    let mut again = Box::pin(messages.subscribe::<u8>("news"));
+    assert!(again.as_mut().now_or_never().is_none());
+    // The last of the first subscription; what comes behind it does not come here.
+    arrives(1);
+    bus.inbox().gap(Some("news"));
+    bus.0.lock().unwrap().is_slow = false;
+    let mut again = again.now_or_never().expect("a confirmation").expect("a subscription");
+    arrives(3);
+    assert_eq!(heard(&mut again), [Ok(3)]);
+}
+
+#[test]
 fn a_channel_can_be_heard_again_after_the_bus_panicked_at_forgetting_it() {
     let bus = Scripted::default();
     let messages = messages_of(Server::builder().bus(bus.clone()));

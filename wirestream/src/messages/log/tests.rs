@@ -225,6 +225,7 @@ fn only_who_sleeps_is_woken_and_who_left_asleep_leaves_nothing() {
 #[derive(Clone, Debug)]
 enum Step {
     Enter,
+    Skip(usize),
     End(usize),
     Push(usize),
     Gap,
@@ -234,6 +235,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         1 => Just(Step::Enter),
+        1 => (0..8usize).prop_map(Step::Skip),
         1 => (0..8usize).prop_map(Step::End),
         6 => (3..6usize).prop_map(Step::Push),
         1 => Just(Step::Gap),
@@ -253,7 +255,7 @@ struct Model {
 }
 
 proptest! {
-    /// Whatever readers do, each gets every message that it did not miss, in order, and each gap
+    /// Whatever readers do, each gets every message that it did not miss or skip, in order, and each gap
     /// where it lies; what it missed is told and counted exactly; and nothing is kept that nobody is
     /// to read.
     #[test]
@@ -266,6 +268,12 @@ proptest! {
                 Step::Enter => {
                     let key = log.log.enter();
                     readers.push(Model { key, next: pushed, counted: pushed, gaps: BTreeSet::new() });
+                }
+                Step::Skip(at) if !readers.is_empty() => {
+                    let at = at % readers.len();
+                    let reader = &mut readers[at];
+                    log.log.skip(reader.key);
+                    *reader = Model { key: reader.key, next: pushed, counted: pushed, gaps: BTreeSet::new() };
                 }
                 Step::End(at) if !readers.is_empty() => {
                     let Model { key, .. } = readers.swap_remove(at % readers.len());
@@ -313,7 +321,7 @@ proptest! {
                         other => panic!("{other:?}"),
                     }
                 }
-                Step::End(_) | Step::Read(_) => {}
+                Step::Skip(_) | Step::End(_) | Step::Read(_) => {}
             }
             let oldest = readers.iter().map(|reader| reader.next).min().unwrap_or(pushed);
             let kept = log.log.entries.len();
