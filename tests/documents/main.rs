@@ -1,6 +1,7 @@
 //! What the documents say is what the programs do.
 
 mod chat;
+mod dependencies;
 mod evidence;
 
 use std::io::{BufRead, BufReader, Read, Write};
