@@ -88,6 +88,7 @@ pub(crate) fn server(limits: Limits) -> Result<Server, BuildError> {
         .endpoint(ends(&watch))
         .endpoint(errors())
         .endpoint(vault())
+        .endpoint(conformance())
         .build()
 }
 
@@ -285,6 +286,27 @@ fn vault() -> Endpoint {
         .access(Access::Login)
         .unary("rule", name)
         .access(Access::scopes(["admin"]))
+}
+
+/// What `wirestream-conformance` calls.
+fn conformance() -> Endpoint {
+    type Two = (Receiver<u8>, Receiver<u8>);
+    let hold = |_: Session, (): (), two: Two| {
+        stream::pending::<Result<u8, NoError>>().inspect(move |_| {
+            let _ = &two;
+        })
+    };
+    let stop = |_: Session, (): (), (_, two): Two| {
+        stream::pending::<Result<u8, NoError>>().inspect(move |_| {
+            let _ = &two;
+        })
+    };
+    Endpoint::new("Conformance")
+        .stream("hold", hold)
+        .stream("stop", stop)
+        .unary("value", async |_: Session, (): (), (): ()| Ok::<_, NoError>(7_u8))
+        .stream("locked", hold)
+        .access(Access::Login)
 }
 
 /// The tokens that there are.
