@@ -15,6 +15,7 @@ use crate::{CallId, End, Fault, Inbound, Outbound, Payload, Request, Role};
 
 /// The sender's side of a half.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone, Hash))]
 pub(crate) struct OutHalf {
     pub(crate) state: SenderState,
     pub(crate) credit: SendCredit,
@@ -103,6 +104,7 @@ impl OutHalf {
 
 /// The receiver's side of a half.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone, Hash))]
 pub(crate) struct InHalf {
     pub(crate) state: ReceiverState,
     pub(crate) credit: ReceiveCredit,
@@ -178,6 +180,7 @@ impl InHalf {
 
 /// The caller's request on its way out.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone, Hash))]
 pub(crate) struct Opening {
     /// The whole `Open` frame.
     pub(crate) frame: Vec<u8>,
@@ -189,6 +192,7 @@ pub(crate) struct Opening {
 }
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct CallRecord {
     pub(crate) id: CallId,
     pub(crate) state: CallState,
@@ -254,6 +258,7 @@ const KEPT_SLOTS: usize = 8;
 
 /// The calls, by slot and by the wire's number.
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct CallTable {
     slots: Vec<Option<CallRecord>>,
     free: Vec<u32>,

@@ -6,6 +6,8 @@
 mod application;
 mod budget;
 mod deadlines;
+#[cfg(test)]
+mod explore;
 mod receive;
 #[cfg(test)]
 mod tests;
@@ -62,6 +64,7 @@ pub struct Config {
 
 /// A frame that is owed, made only when it is transmitted.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone, Hash))]
 enum Control {
     Open(CallId),
     Accept(CallId),
@@ -81,6 +84,7 @@ enum Control {
 
 /// Who waits for the connection's credit, first come, first served (R-CREDIT-7).
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(test, derive(Hash))]
 enum Waiter {
     Open(CallId),
     Half(Outbound),
@@ -91,6 +95,7 @@ enum Waiter {
 /// The crate's front page teaches how to drive it. All methods are cheap, none blocks, and none
 /// must be followed by another.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub struct Connection {
     role: Role,
     config: Config,
@@ -343,12 +348,8 @@ impl Connection {
     pub fn audit(&self) -> Result<(), &'static str> {
         let requests = self.calls.iter().map(|call| call.request_cost);
         let halves = self.calls.iter().flat_map(|call| &call.incoming).map(InHalf::held);
-        let refused = self.control.iter().map(|control| match control {
-            Control::Reject { held, .. } => u64::from(*held),
-            Control::Open(_) | Control::Accept(_) | Control::Stop { .. } | Control::Credit(_) => 0,
-        });
-        let held: u64 = requests.chain(halves).chain(refused).sum();
-        if self.closed.is_none() && held != self.receive_credit.held() {
+        let held = requests.chain(halves).sum::<u64>() + self.held_by_refusals();
+        if held != self.receive_credit.held() {
             return Err("the connection holds other than its halves, requests and refusals do");
         }
         for call in self.calls.iter() {
@@ -376,6 +377,15 @@ impl Connection {
             return Err("other messages wait for the connection's credit than was counted");
         }
         Ok(())
+    }
+
+    /// What refused requests hold until their refusals are on the wire.
+    fn held_by_refusals(&self) -> u64 {
+        let held = self.control.iter().map(|control| match control {
+            Control::Reject { held, .. } => u64::from(*held),
+            Control::Open(_) | Control::Accept(_) | Control::Stop { .. } | Control::Credit(_) => 0,
+        });
+        held.sum()
     }
 
     /// The connection's send credit, receive credit held, and receive credit owed; for tests.
@@ -419,6 +429,8 @@ impl Connection {
         for id in self.calls.ids() {
             self.end_call(id, CallEvent::Lost, Outcome::Lost(reason.clone()));
         }
+        let refused = self.held_by_refusals();
+        self.receive_credit.release(refused);
         self.control = VecDeque::new();
         self.ring = VecDeque::new();
         self.waiters = VecDeque::new();

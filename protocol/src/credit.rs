@@ -8,6 +8,7 @@ use crate::limits::WINDOW_CEILING;
 
 /// The sender's side: what it may still send.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone, Hash))]
 pub(crate) struct SendCredit {
     available: i64,
     /// What it was at first.
@@ -67,6 +68,7 @@ impl SendCredit {
 
 /// The receiver's side: what it holds, and what it owes back.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone, Hash))]
 pub(crate) struct ReceiveCredit {
     window: u32,
     /// What may be held and owed together before a grant is due, whatever is owed.

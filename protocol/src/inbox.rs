@@ -21,6 +21,7 @@ const KEPT_PIECES: usize = 8;
 
 /// A message that has begun and not ended: nobody sees it before it is whole (R-MSG-4).
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone, Hash))]
 struct Partial {
     assembled: Vec<u8>,
     total: usize,
@@ -28,6 +29,7 @@ struct Partial {
 }
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone, Hash))]
 enum Piece {
     /// Whole `Message` frames back to back, read up to `read`.
     Run {
@@ -39,6 +41,7 @@ enum Piece {
 }
 
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone, Hash))]
 pub(crate) struct Inbox {
     pieces: VecDeque<Piece>,
     partial: Option<Partial>,

@@ -18,6 +18,7 @@ const KEPT_BUSY: usize = 2 * FULL_RUN;
 const KEPT_IDLE: usize = 256;
 
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone, Hash))]
 pub(crate) struct Outbox {
     segments: VecDeque<Segment>,
     bytes: usize,
@@ -26,6 +27,7 @@ pub(crate) struct Outbox {
 }
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone, Hash))]
 enum Segment {
     /// Framed messages back to back. `marks`: where it may be cut, about a quantum apart.
     Run { frames: Vec<u8>, sent: usize, marks: VecDeque<u32> },

@@ -9,8 +9,8 @@ use wirestream_protocol::{
 };
 
 use support::ends::{
-    SECOND, at, busy_client, busy_server, call, client, end, feed, incoming, message, received,
-    server,
+    SECOND, at, busy_client, busy_server, call, client, end, feed, incoming, message, open,
+    received, server,
 };
 use support::{Endpoint, Pair, announced, floor_limits, hello, packet, parsed, request};
 
@@ -432,4 +432,14 @@ fn limits_that_do_not_agree_are_refused() {
     assert_eq!(idle_frames.validate(), Err(LimitsError::BelowFloor("idle_frames")));
     assert_eq!(Limits { outbound: 1, ..Limits::default() }.validate(), Ok(()));
     assert_eq!(floor_limits().validate(), Ok(()));
+}
+
+/// R-CREDIT-5, R-OPEN-4
+#[test]
+fn behind_the_end_of_a_connection_nothing_is_held_for_a_refusal_that_never_left() {
+    let mut server = end(Role::Server, Limits { calls: 1, ..Limits::default() });
+    feed(&mut server, &[open(1, 0), open(2, 0)]);
+    assert!(server.held() > 0);
+    server.close();
+    assert_eq!((server.held(), server.audit()), (0, Ok(())));
 }

@@ -8,6 +8,7 @@ const BURST: u32 = 10;
 /// How often the peer may do what costs it next to nothing (R-FLOOD-1, R-FLOOD-2): so many times a
 /// second, and [`BURST`] seconds' worth at once. Time is looked at only when that is used up.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Budget {
     left: u32,
     per_second: u32,

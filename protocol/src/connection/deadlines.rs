@@ -6,6 +6,7 @@ use crate::{CloseReason, Limits, Time};
 
 /// When something is to happen by itself.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Deadlines {
     hello: Option<Time>,
     life: Life,
