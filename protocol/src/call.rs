@@ -276,13 +276,13 @@ impl CallTable {
 
     /// Inserts the record that `make` builds for the id it is given.
     pub(crate) fn insert(&mut self, wire: u32, make: impl FnOnce(CallId) -> CallRecord) -> CallId {
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(None);
-            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
-        });
+        let next = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+        let slot = self.free.pop().unwrap_or(next);
         let id = CallId { wire, slot };
-        if let Some(place) = self.slots.get_mut(slot as usize) {
-            *place = Some(make(id));
+        let record = Some(make(id));
+        match self.slots.get_mut(slot as usize) {
+            Some(place) => *place = record,
+            None => self.slots.push(record),
         }
         self.slot_of.insert(wire, slot);
         id
@@ -318,6 +318,10 @@ impl CallTable {
     /// In the order of their slots.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &CallRecord> {
         self.slots.iter().flatten()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut CallRecord> {
+        self.slots.iter_mut().flatten()
     }
 
     pub(crate) fn ids(&self) -> Vec<CallId> {

@@ -524,10 +524,9 @@ impl Connection {
 
     /// Frees the call's slot.
     fn remove_call(&mut self, id: CallId) {
-        if let Some(mut call) = self.calls.remove(id) {
-            let held: u64 = call.incoming.iter_mut().map(InHalf::discard).sum();
-            self.receive_credit.release(held);
-        }
+        let mut call = self.calls.remove(id);
+        let halves = call.iter_mut().flat_map(|call| &mut call.incoming);
+        self.receive_credit.release(halves.map(InHalf::discard).sum());
         self.settle();
     }
 
@@ -555,11 +554,8 @@ impl Connection {
     /// Puts a half into the ring, if it has something to transmit and its call has begun.
     fn ready(&mut self, id: Outbound) {
         let role = self.role;
-        let Some(call) = self.calls.get_mut(id.call) else { return };
-        if !call.is_begun() {
-            return;
-        }
-        let Some(half) = call.out_half(role, id.half) else { return };
+        let begun = self.calls.get_mut(id.call).filter(|call| call.is_begun());
+        let Some(half) = begun.and_then(|call| call.out_half(role, id.half)) else { return };
         if !half.in_ring && (!half.outbox.is_empty() || half.end_is_due()) {
             half.in_ring = true;
             self.ring.push_back(id);

@@ -93,7 +93,7 @@ impl Inbox {
         self.pieces.push_back(Piece::Whole(payload));
     }
 
-    /// R-MSG-3.
+    /// R-MSG-3. The chunk is not empty, and not the whole.
     pub(crate) fn begin(
         &mut self,
         total: u32,
@@ -102,7 +102,7 @@ impl Inbox {
         spare: &mut Vec<u8>,
     ) -> Result<(), Violation> {
         let total_len = total as usize;
-        if self.partial.is_some() || chunk.is_empty() || chunk.len() >= total_len {
+        if self.partial.is_some() {
             return Err(Violation::ChunkOrder);
         }
         self.cost += u64::from(cost(total_len));
@@ -130,9 +130,8 @@ impl Inbox {
         if len < partial.total {
             return Ok(false);
         }
-        if let Some(partial) = self.partial.take() {
-            self.pieces.push_back(Piece::Whole(partial.assembled.into()));
-        }
+        let whole = self.partial.take().map(|partial| Piece::Whole(partial.assembled.into()));
+        self.pieces.extend(whole);
         Ok(true)
     }
 
@@ -246,14 +245,11 @@ impl Run {
         frame.body.get(self.whose..)
     }
 
-    /// The buffer of a large message that was read, if nobody else has it.
-    pub(crate) fn take_spare(&mut self) -> Option<Vec<u8>> {
-        if !self.last.is_unique() {
-            return None;
-        }
+    /// The buffer of a message that was read and had come in chunks: nobody else has it.
+    pub(crate) fn take_spare(&mut self) -> Vec<u8> {
         let mut spare = Vec::from(core::mem::take(&mut self.last));
         spare.clear();
-        Some(spare)
+        spare
     }
 
     /// How long the message is that was read last, if it was a large one.

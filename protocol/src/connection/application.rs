@@ -157,7 +157,6 @@ impl Connection {
         let limit = peer.message as usize;
         let chunk = peer.chunk.min(self.config.limits.chunk) as usize;
         let Some(call) = self.calls.get_mut(id.call) else { return Err(self.over()) };
-        let begun = call.is_begun();
         let Some(half) = call.out_half(self.role, id.half) else { return Err(self.over()) };
         match (half.state.step(SenderEvent::Send), half.state) {
             (Step::To(_), _) => {}
@@ -193,7 +192,8 @@ impl Connection {
         if self.waiters.is_empty() && self.send_credit.covers(price) {
             self.send_credit.take(price);
             self.buffered += half.push(id, payload, chunk);
-            if !half.in_ring && begun {
+            // Nobody waits, so its call has begun.
+            if !half.in_ring {
                 half.in_ring = true;
                 self.ring.push_back(id);
             }
@@ -219,15 +219,22 @@ impl Connection {
         }
         let id = batch.half();
         let (frames, count, price) = batch.rest();
-        if self.takes_at_once(id, frames.len(), price) {
-            let Some(call) = self.calls.get_mut(id.call) else { return Err(self.over()) };
-            let begun = call.is_begun();
-            let Some(half) = call.out_half(self.role, id.half) else { return Err(self.over()) };
+        let half = self.calls.get_mut(id.call).and_then(|call| call.out_half(self.role, id.half));
+        // Whether it takes them all, whatever their sizes.
+        let at_once = half.filter(|half| {
+            half.state == SenderState::Open
+                && half.waiting.is_none()
+                && half.credit.available() >= price.into()
+                && self.buffered + frames.len() <= self.config.limits.outbound as usize
+                && self.waiters.is_empty()
+                && self.send_credit.covers(price)
+        });
+        if let Some(half) = at_once {
             half.credit.take(price);
             self.send_credit.take(price);
             self.stats.messages_out += u64::from(count);
             self.buffered += half.outbox.push_batch(frames);
-            if !half.in_ring && begun {
+            if !half.in_ring {
                 half.in_ring = true;
                 self.ring.push_back(id);
             }
@@ -240,19 +247,6 @@ impl Connection {
             batch.advance(size, price);
         }
         Ok(())
-    }
-
-    /// Whether a half takes messages of so many bytes, which cost so much, whatever their sizes.
-    fn takes_at_once(&self, id: Outbound, size: usize, price: u32) -> bool {
-        let half = self.calls.get(id.call).and_then(|call| call.out_half_ref(self.role, id.half));
-        half.is_some_and(|half| {
-            half.state == SenderState::Open
-                && half.waiting.is_none()
-                && half.credit.available() >= price.into()
-                && self.buffered + size <= self.config.limits.outbound as usize
-                && self.waiters.is_empty()
-                && self.send_credit.covers(price)
-        })
     }
 
     /// Whether the receiver of a half still wants messages: it is not ended, stopped or over.
@@ -319,7 +313,7 @@ impl Connection {
     pub fn recv_run(&mut self, id: Inbound, run: &mut Run) -> Taken {
         self.take_run_back(id);
         if run.last_size() > self.config.limits.chunk as usize {
-            let spare = run.take_spare().filter(|spare| spare.capacity() <= MAX_PACKET);
+            let spare = Some(run.take_spare()).filter(|spare| spare.capacity() <= MAX_PACKET);
             self.spare = spare.unwrap_or_default();
             self.spare_since = self.now;
         }

@@ -117,8 +117,8 @@ impl Connection {
         self.peer_token = token.filter(|token| !token.is_none());
         self.send_credit.raise(limits.connection_window);
         let role = self.role;
-        for id in self.calls.ids() {
-            let Some(call) = self.calls.get_mut(id) else { continue };
+        for call in self.calls.iter_mut() {
+            let id = call.id;
             for (place, half) in call.outgoing.iter_mut().enumerate() {
                 half.credit.raise(limits.half_window);
                 if core::mem::take(&mut half.blocked) {
@@ -306,11 +306,10 @@ impl Connection {
     /// Grows the window of a half that has used up half of it, as far as there is room
     /// (R-CREDIT-9).
     pub(super) fn grow(&mut self, id: Inbound) {
-        let Some(call) = self.calls.get_mut(id.call) else { return };
-        if call.state != CallState::Active {
-            return; // R-CALL-3: nothing is granted before the answer
-        }
-        let Some(half) = call.in_half(self.role, id.half) else { return };
+        let role = self.role;
+        // R-CALL-3: nothing is granted before the answer.
+        let active = self.calls.get_mut(id.call).filter(|call| call.state == CallState::Active);
+        let Some(half) = active.and_then(|call| call.in_half(role, id.half)) else { return };
         let window = half.credit.window();
         if half.state != ReceiverState::Open || half.credit.available() > i64::from(window / 2) {
             return;

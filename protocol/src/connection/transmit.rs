@@ -190,8 +190,8 @@ impl Connection {
         let role = self.role;
         let chunk = self.chunk();
         let alone = self.ring.is_empty().then(|| FULL_PACKET.saturating_sub(self.packet.len()));
-        let Some(call) = self.calls.get_mut(id.call) else { return };
-        let Some(half) = call.out_half(role, id.half) else { return };
+        let half = self.calls.get_mut(id.call).and_then(|call| call.out_half(role, id.half));
+        let Some(half) = half else { return };
         half.in_ring = false;
         let before = half.outbox.bytes();
         half.outbox.transmit(id.call.wire, id.half, chunk, alone, &mut self.packet);
