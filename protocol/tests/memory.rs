@@ -47,6 +47,8 @@ run! {
     messages_in_part_stay_within_the_bound,
     what_was_read_is_freed_while_its_half_lives,
     a_run_that_is_nearly_read_is_nearly_freed,
+    a_run_of_many_messages_is_freed_with_the_next_call,
+    a_queue_of_many_large_messages_is_cut_down_as_it_empties,
     faults_stay_within_the_bound,
     a_flood_of_requests_stays_within_the_bound,
     refusals_of_the_application_stay_within_the_bound,
@@ -382,6 +384,52 @@ fn a_run_that_is_nearly_read_is_nearly_freed() {
     say(&format!("a run nearly read: {each} bytes"));
     assert!(each <= 1_024, "{each} bytes for each half");
     measured.check("runs nearly read", &calls);
+}
+
+/// The application's run is its own to keep, and holds next to nothing once it was worked through.
+fn a_run_of_many_messages_is_freed_with_the_next_call() {
+    let mut measured = Measured::new(Role::Server, &Limits::default());
+    let id = measured.open(1, 1);
+    let half = measured.connection.call(id).and_then(|call| call.inbound(1)).expect("it has one");
+    let mut run = Run::new();
+    let empty = measured.held();
+    let message = Frame::Message { call: 1, half: 1, payload: &[1; 60] };
+    measured.feed(&vec![message; 250]);
+    assert_eq!(measured.connection.recv_run(half, &mut run), Taken::Messages);
+    assert!(measured.held() - empty > 250 * 60);
+    assert_eq!(measured.connection.recv_run(half, &mut run), Taken::Nothing);
+    measured.transmit();
+    let kept = measured.held() - empty;
+    assert!(kept <= 2 * 1_024, "{kept} bytes are kept");
+    measured.check("a run of many messages", &[id]);
+}
+
+/// What was sent is freed while more follows: also the room of the queue.
+fn a_queue_of_many_large_messages_is_cut_down_as_it_empties() {
+    let limits = Limits { connection_window: 64 << 20, outbound: 8 << 20, ..Limits::default() };
+    let mut measured = Measured::new(Role::Client, &limits);
+    let request = Request { parameters: 1, method: "m".into(), ..Request::default() };
+    let id = measured.connection.open(&request).expect("a first call");
+    measured.transmit();
+    measured
+        .feed(&[Frame::Accept { call: 1 }, Frame::Credit { call: 1, half: 1, amount: 16 << 20 }]);
+    let half = measured.connection.call(id).and_then(|call| call.outbound(1)).expect("it has one");
+    while measured.connection.poll_event().is_some() {}
+    measured.transmit();
+    let empty = measured.held();
+    let size = limits.chunk as usize + 1;
+    for _ in 0..300 {
+        measured.connection.send(half, Bytes::from(vec![1; size])).expect("it has credit");
+    }
+    while measured.connection.buffered() >= size {
+        assert!(measured.connection.poll_transmit(Time::ZERO).is_some());
+    }
+    let kept = measured.held() - empty - measured.connection.buffered();
+    assert!(kept <= 2 * size + OWN, "{kept} bytes are kept with the last message and a packet");
+    measured.transmit();
+    let kept = measured.held() - empty;
+    assert!(kept <= 2 * 1_024, "{kept} bytes are kept");
+    measured.check("many large messages", &[id]);
 }
 
 /// R-ERROR-2, R-ERROR-3: a fault's payload stays with its half, whether it was read or not.
