@@ -1,9 +1,10 @@
-//! Every dependency has a licence that is wanted, and no version that an advisory is about.
+//! Every dependency has a licence that is wanted, and no version that an advisory is about; every crate
+//! builds without what others ask for.
 //!
 //! `dependencies.txt` says what is known of each package, and how to bring it up to date. Nothing here asks a
 //! network: what a test needs is in the tree, or was downloaded to build it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use semver::{Version, VersionReq};
@@ -194,16 +195,7 @@ fn every_package_has_the_licence_that_is_noted_of_it() {
     let text = read("tests/documents/dependencies.txt");
     let known = known(&text);
     // The packages of other platforms need not be here.
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(root()).args([
-        "metadata",
-        "--format-version=1",
-        "--locked",
-        "--all-features",
-    ]);
-    let output = cargo.args(["--filter-platform", &host()]).output().expect("cargo runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let metadata: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let metadata = metadata(&["--all-features", "--filter-platform", &host()]);
     let mut compared = 0;
     for package in metadata["packages"].as_array().expect("packages") {
         if package["source"].is_null() {
@@ -217,12 +209,38 @@ fn every_package_has_the_licence_that_is_noted_of_it() {
     assert!(compared > 100, "only {compared} packages");
 }
 
+/// What cargo says of the workspace.
+fn metadata(options: &[&str]) -> Value {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(root()).args(["metadata", "--format-version=1", "--locked"]).args(options);
+    let output = cargo.output().expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
 /// The platform that programs are built for where none is asked for.
 fn host() -> String {
     let output = Command::new("rustc").arg("-vV").output().expect("rustc runs");
     let text = String::from_utf8(output.stdout).expect("text");
     let host = text.lines().find_map(|line| line.strip_prefix("host: "));
     host.expect("rustc says its host").to_owned()
+}
+
+#[test]
+fn the_tests_build_every_crate_with_each_of_its_features_alone() {
+    let script = read("test");
+    let (_, listed) = script.split_once("<<'FEATURES'\n").expect("the list");
+    let (listed, _) = listed.split_once("FEATURES\n").expect("its end");
+    let listed: BTreeSet<_> = listed.lines().map(str::to_owned).collect();
+    let metadata = metadata(&["--no-deps"]);
+    let packages = metadata["packages"].as_array().expect("packages");
+    let with_features = packages.iter().map(|package| {
+        let features = package["features"].as_object().expect("features").keys();
+        let features = features.filter(|feature| *feature != "default").map(String::as_str);
+        let name = package["name"].as_str().expect("a name");
+        [name].into_iter().chain(features).collect::<Vec<_>>().join(" ")
+    });
+    assert_eq!(listed, with_features.collect());
 }
 
 #[test]
