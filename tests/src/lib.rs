@@ -254,7 +254,7 @@ fn serve_config(server: &Server) -> ServeConfig {
 }
 
 /// Whether rigs are under TLS.
-fn over_tls() -> bool {
+pub fn over_tls() -> bool {
     let asked = std::env::var_os("WIRESTREAM_OVER_TLS").is_some();
     assert!(!asked || cfg!(feature = "tls"), "WIRESTREAM_OVER_TLS takes the feature `tls`");
     asked
