@@ -3,6 +3,9 @@
 //! For a half and for a connection alike: window = available to the sender + on its way + held by
 //! the receiver + owed by the receiver (R-CREDIT-8).
 
+#[cfg(test)]
+mod tests;
+
 use crate::Violation;
 use crate::limits::WINDOW_CEILING;
 

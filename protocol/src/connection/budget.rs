@@ -1,3 +1,6 @@
+#[cfg(test)]
+mod tests;
+
 use core::time::Duration;
 
 use crate::Time;
@@ -46,10 +49,9 @@ impl Budget {
         let rate = u128::from(self.per_second);
         let earned = now.since(self.earned).as_micros().saturating_mul(rate) / 1_000_000;
         match u32::try_from(earned) {
-            Ok(0) => {}
             Ok(earned) if earned < self.most() => {
                 self.left = earned;
-                // What is left of a second is for the next one. At least 1 is earned, so the rate is.
+                // What is left of a second is for the next one.
                 self.earned =
                     self.earned + Duration::from_secs(earned.into()) / self.per_second.max(1);
             }
