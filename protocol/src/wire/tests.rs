@@ -486,3 +486,31 @@ fn a_payload_costs_its_length_and_never_less_than_the_minimum() {
     assert_eq!([0, 1, 63, 64, 65, 16_384].map(cost), [64, 64, 64, 64, 65, 16_384]);
     assert_eq!(cost(usize::MAX), u32::MAX);
 }
+
+/// R-HELLO-7, R-OPEN-9, R-ERROR-2.
+#[test]
+fn a_field_at_its_limit_is_read_and_one_beyond_it_is_malformed() {
+    let check = |frame: &Frame<'_>, expected: Result<(), Violation>| {
+        let packet = encode(frame);
+        let read = frames(&packet).next().expect("a frame");
+        assert_eq!(read.map(|read| assert_eq!(read, *frame)), expected);
+    };
+    for (beyond, expected) in [(0, Ok(())), (1, Err(Violation::FrameMalformed))] {
+        let token = vec![7; MAX_TOKEN + beyond];
+        check(&Frame::Token { token: Token::new(token) }, expected);
+        let payload = &vec![7; MAX_FAULT + beyond][..];
+        check(&Frame::Error { call: 1, half: 0, code: FaultCode::App, payload }, expected);
+        check(
+            &Frame::Open(Open {
+                call: 1,
+                parameters: 0,
+                method: "m",
+                fingerprint: None,
+                token: None,
+                metadata: vec![("key", b"value".as_slice()); MAX_METADATA + beyond],
+                arguments: b"",
+            }),
+            expected,
+        );
+    }
+}
