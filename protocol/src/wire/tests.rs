@@ -514,3 +514,42 @@ fn a_field_at_its_limit_is_read_and_one_beyond_it_is_malformed() {
         );
     }
 }
+
+/// What peers in other languages count on.
+#[test]
+fn the_limits_of_the_wire_are_those_of_the_specification() {
+    assert_eq!((MAX_PACKET, FULL_PACKET, MINIMUM_CHARGE), (131_072, 16_384, 64));
+    assert_eq!((MAX_TEXT, MAX_TOKEN, MAX_FAULT, MAX_METADATA), (255, 4_096, 4_096, 64));
+    assert_eq!(MAX_NUMBER, 9_007_199_254_740_991);
+}
+
+/// R-ERROR-1, R-AWAY-3, R-REJECT-1.
+#[test]
+fn every_code_is_read_as_it_is_written_and_an_unknown_one_as_the_mildest() {
+    use {AwayCode as A, FaultCode as F, RejectCode as R};
+    for (number, code) in (0..).zip([F::Failed, F::App, F::Cancelled, F::Revoked]) {
+        assert_eq!((code.number(), F::from_number(number.into())), (number, code));
+    }
+    let aways = [A::Shutdown, A::Done, A::Violation, A::Version, A::Timeout, A::Expired];
+    for (number, code) in (0..).zip(aways) {
+        assert_eq!((code.number(), A::from_number(number.into())), (number, code));
+    }
+    let rejects = [
+        R::Failed,
+        R::NotFound,
+        R::InvalidArguments,
+        R::Unauthenticated,
+        R::Forbidden,
+        R::Busy,
+        R::Unavailable,
+        R::ContractMismatch,
+    ];
+    for (number, code) in (0..).zip(rejects) {
+        assert_eq!((code.number(), R::from_number(number.into())), (number, code));
+    }
+    for unknown in [8, MAX_NUMBER] {
+        assert_eq!(F::from_number(unknown), F::Failed);
+        assert_eq!(A::from_number(unknown), A::Done);
+        assert_eq!(R::from_number(unknown), R::Failed);
+    }
+}
