@@ -346,10 +346,11 @@ impl Connection {
     /// What is missing from the books of the connection's credit, in words; for tests.
     #[doc(hidden)]
     pub fn audit(&self) -> Result<(), &'static str> {
-        let requests = self.calls.iter().map(|call| call.request_cost);
-        let halves = self.calls.iter().flat_map(|call| &call.incoming).map(InHalf::held);
-        let held = requests.chain(halves).sum::<u64>() + self.held_by_refusals();
-        if held != self.receive_credit.held() {
+        let refused = self.control.iter().map(|control| match control {
+            Control::Reject { held, .. } => u64::from(*held),
+            Control::Open(_) | Control::Accept(_) | Control::Stop { .. } | Control::Credit(_) => 0,
+        });
+        if self.held_by_calls() + refused.sum::<u64>() != self.receive_credit.held() {
             return Err("the connection holds other than its halves, requests and refusals do");
         }
         for call in self.calls.iter() {
@@ -379,13 +380,11 @@ impl Connection {
         Ok(())
     }
 
-    /// What refused requests hold until their refusals are on the wire.
-    fn held_by_refusals(&self) -> u64 {
-        let held = self.control.iter().map(|control| match control {
-            Control::Reject { held, .. } => u64::from(*held),
-            Control::Open(_) | Control::Accept(_) | Control::Stop { .. } | Control::Credit(_) => 0,
-        });
-        held.sum()
+    /// What unread messages and requests hold of the connection's window.
+    fn held_by_calls(&self) -> u64 {
+        let requests = self.calls.iter().map(|call| call.request_cost);
+        let halves = self.calls.iter().flat_map(|call| &call.incoming).map(InHalf::held);
+        requests.chain(halves).sum()
     }
 
     /// The connection's send credit, receive credit held, and receive credit owed; for tests.
@@ -429,8 +428,9 @@ impl Connection {
         for id in self.calls.ids() {
             self.end_call(id, CallEvent::Lost, Outcome::Lost(reason.clone()));
         }
-        let refused = self.held_by_refusals();
-        self.receive_credit.release(refused);
+        // Refusals that never left, and what was charged for the frame that broke a rule.
+        let unheld = self.receive_credit.held().saturating_sub(self.held_by_calls());
+        self.receive_credit.release(unheld);
         self.control = VecDeque::new();
         self.ring = VecDeque::new();
         self.waiters = VecDeque::new();

@@ -9,7 +9,7 @@ use wirestream_protocol::{
 };
 
 use support::ends::{
-    SECOND, at, busy_client, busy_server, call, client, end, feed, incoming, message, open,
+    SECOND, accept, at, busy_client, busy_server, call, client, end, feed, incoming, message, open,
     received, server,
 };
 use support::{Endpoint, Pair, announced, floor_limits, hello, packet, parsed, request};
@@ -441,5 +441,18 @@ fn behind_the_end_of_a_connection_nothing_is_held_for_a_refusal_that_never_left(
     feed(&mut server, &[open(1, 0), open(2, 0)]);
     assert!(server.held() > 0);
     server.close();
+    assert_eq!((server.held(), server.audit()), (0, Ok(())));
+}
+
+/// R-AWAY-5
+#[test]
+fn behind_a_violation_nothing_is_held_for_the_frame_that_was_one() {
+    let mut server = end(Role::Server, Limits::default());
+    let id = incoming(&mut server, 1, 1);
+    accept(&mut server, id);
+    let again = Frame::Begin { call: 1, half: 1, total: 2, payload: b"b" };
+    feed(&mut server, &[again.clone(), again]);
+    assert!(matches!(server.closed(), Some(CloseReason::Violation(_))));
+    server.release(id);
     assert_eq!((server.held(), server.audit()), (0, Ok(())));
 }
