@@ -1,4 +1,5 @@
-//! F9: what sessions hold is given back, counted by the allocator, on every transport.
+//! F9: what sessions and connections hold is given back, counted by the allocator, on every
+//! transport. `CYCLES=100000` makes as many connections, one after the other, instead of a few.
 //!
 //! The allocator counts for the whole process, so these run one after the other, without the test
 //! harness and its threads. Arguments filter by name.
@@ -51,6 +52,39 @@ async fn a_hundred_thousand_sessions_leave_no_memory_behind(net: Net) {
     println!("  {net:?}: {before} bytes before, {} after", HEAP.current_usage());
 }
 
+/// A client connects, makes a call, and goes; so many times.
+async fn connections(rig: &Rig, count: usize) {
+    for _ in 0..count {
+        let client = rig.lasting_client();
+        assert_eq!(client.call("Game.play").unary::<usize>().await, Ok(10_000));
+        client.disconnect();
+        assert_eq!(client.line.dials(), 1);
+    }
+    until("no connection", || rig.server.metrics().connections_open == 0).await;
+}
+
+async fn connections_leave_nothing_behind(net: Net) {
+    let cycles = std::env::var("CYCLES").map_or(1_000, |count| count.parse().expect("a number"));
+    let game = Endpoint::new("Game").unary("play", play);
+    let rig = Rig::start(net, Server::builder().endpoint(game).build().expect("a server")).await;
+    connections(&rig, 100).await;
+    let (before, files) = (settled().await, descriptors());
+    connections(&rig, cycles).await;
+    let most = before + SLACK;
+    until("the heap is as it was", || HEAP.current_usage() <= most).await;
+    until("no more descriptors than before", || descriptors() <= files).await;
+    println!(
+        "  {net:?}: {before} bytes and {files:?} descriptors before, {} and {:?} after {cycles}",
+        HEAP.current_usage(),
+        descriptors()
+    );
+}
+
+/// How many files and sockets the process has open, where the system tells.
+fn descriptors() -> Option<usize> {
+    std::fs::read_dir("/proc/self/fd").ok().map(Iterator::count)
+}
+
 /// The heap's size once the last tasks are done.
 async fn settled() -> usize {
     let mut least = usize::MAX;
@@ -61,16 +95,25 @@ async fn settled() -> usize {
     least
 }
 
+fn run(name: &str, scenario: impl Future<Output = ()>) {
+    println!("test {name}");
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.expect("a runtime").block_on(scenario);
+}
+
 fn main() {
     let filters: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let is_wanted =
+        |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(&**filter));
     for net in [Net::Memory, Net::Tokio, Net::Smol] {
         let name = format!("f9_a_hundred_thousand_sessions_leave_no_memory_behind::{net:?}");
-        if filters.is_empty() || filters.iter().any(|filter| name.contains(&**filter)) {
-            println!("test {name}");
-            let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
-            let scenario = a_hundred_thousand_sessions_leave_no_memory_behind(net);
-            runtime.expect("a runtime").block_on(scenario);
+        if is_wanted(&name) {
+            run(&name, a_hundred_thousand_sessions_leave_no_memory_behind(net));
+        }
+        let name = format!("connections_leave_nothing_behind::{net:?}");
+        if is_wanted(&name) {
+            run(&name, connections_leave_nothing_behind(net));
         }
     }
 }
