@@ -1,5 +1,6 @@
 //! The calls of a connection, and the halves of each.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::hash::{BuildHasher, Hasher};
 
@@ -200,8 +201,9 @@ pub(crate) struct CallRecord {
     pub(crate) incoming: Vec<InHalf>,
     /// The caller's request, until it is on the wire.
     pub(crate) opening: Option<Opening>,
-    /// The callee's copy of the request, until the application took it.
-    pub(crate) request: Option<Request>,
+    /// The callee's copy of the request, until the application took it. Boxed: the record stays
+    /// small for as long as the call lives.
+    pub(crate) request: Option<Box<Request>>,
     /// What that copy cost.
     pub(crate) request_cost: u64,
     /// The application is done with it.

@@ -473,7 +473,7 @@ impl Call<'_> {
         let paid = core::mem::take(&mut call.request_cost);
         let request = call.request.take();
         self.connection.receive_credit.release(paid);
-        request
+        request.map(|request| *request)
     }
 
     /// Accepts the call, as its callee. The acceptance goes out before any message of the reply.

@@ -1,3 +1,5 @@
+use alloc::boxed::Box;
+
 use bytes::Bytes;
 
 use super::{Connection, Control, Role};
@@ -177,7 +179,7 @@ impl Connection {
             outgoing: [crate::call::OutHalf::new(peer_window)].into(),
             incoming: (0..open.parameters).map(|_| InHalf::new(own_window)).collect(),
             opening: None,
-            request: Some(request),
+            request: Some(Box::new(request)),
             request_cost: price.into(),
             released: false,
         });
