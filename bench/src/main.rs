@@ -3,12 +3,16 @@
 //!
 //! `cargo run --release -p wirestream-bench [-- ROUNDS [WORK or PEER...]]`
 //!
+//! With `-- idle [CONNECTIONS]` it measures the memory of connections that do nothing instead, and
+//! writes `bench/IDLE.md` if it was not told how many.
+//!
 //! With `-- messages [ROUNDS]` it measures messages between sessions alone, and writes their section.
 //!
 //! Server and client are two threads with a single-threaded runtime each. A cell counts messages
 //! for 400 ms after 100 ms of warming up. Each round runs every cell once, so that whatever else
 //! the machine does falls on all alike.
 
+mod idle;
 mod messages;
 mod ours;
 mod raw;
@@ -19,6 +23,14 @@ use work::{Peer, Sample, Work};
 
 fn main() {
     let mut arguments = std::env::args().skip(1).peekable();
+    match arguments.next_if(|argument| argument.starts_with("idle")).as_deref() {
+        None => {}
+        Some("idle") => return idle_connections(arguments.next()),
+        Some(_) => {
+            let kind = arguments.next().and_then(|name| idle::Kind::named(&name));
+            return idle::serve(kind.expect("a kind of server"));
+        }
+    }
     let only_messages = arguments.next_if(|argument| argument == "messages").is_some();
     let rounds: usize = arguments.next().map_or(7, |n| n.parse().expect("a number of rounds"));
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/RESULTS.md");
@@ -56,6 +68,17 @@ fn main() {
     println!("{table}");
     if names.is_empty() {
         write(messages::replaced(&report::page(&table), &messages::section(rounds)));
+    }
+}
+
+/// The table of idle connections, and its page if their number is the usual one.
+fn idle_connections(count: Option<String>) {
+    let chosen = count.as_ref().map(|count| count.parse().expect("a number of connections"));
+    let table = idle::table(chosen.unwrap_or(idle::CONNECTIONS));
+    println!("{table}");
+    if chosen.is_none() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/IDLE.md");
+        std::fs::write(path, idle::page(&table)).expect("IDLE.md can be written");
     }
 }
 

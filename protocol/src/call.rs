@@ -284,7 +284,12 @@ impl CallTable {
         let record = Some(make(id));
         match self.slots.get_mut(slot as usize) {
             Some(place) => *place = record,
-            None => self.slots.push(record),
+            None => {
+                if self.slots.is_empty() {
+                    self.slots.reserve_exact(1); // many connections have one call and no more
+                }
+                self.slots.push(record);
+            }
         }
         self.slot_of.insert(wire, slot);
         id

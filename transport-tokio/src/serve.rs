@@ -220,7 +220,8 @@ where
             // A socket that refuses the option works without it.
             let _ = stream.set_nodelay(true);
             let socket = {
-                let handshake = pin!(accept_any(stream, tls, &origins, within));
+                // Boxed: its room is free again once the connection begins.
+                let handshake = Box::pin(accept_any(stream, tls, &origins, within));
                 match select(handshake, pin!(stopped.changed())).await {
                     Either::Left((Ok(socket), _)) => socket,
                     Either::Left((Err(error), _)) => {

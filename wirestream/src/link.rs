@@ -296,6 +296,9 @@ impl Core {
     fn call_wakers(&mut self, call: CallId) -> &mut CallWakers {
         let slot = call.slot();
         if self.calls.len() <= slot {
+            if slot == 0 {
+                self.calls.reserve_exact(1); // many connections have one call and no more
+            }
             self.calls.resize_with(slot + 1, CallWakers::default);
         }
         &mut self.calls[slot]
