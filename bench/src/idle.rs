@@ -58,7 +58,11 @@ pub(crate) fn table(connections: usize) -> String {
 pub(crate) fn page(table: &str) -> String {
     let today = Command::new("date").args(["-u", "+%F"]).output().expect("a date").stdout;
     let today = String::from_utf8_lossy(&today);
-    format!("{}\n{table}\nMeasured on {}.\n", include_str!("idle.md"), today.trim())
+    format!(
+        "{}\n## The figures\n\n{table}\nMeasured on {}.\n",
+        include_str!("idle.md"),
+        today.trim()
+    )
 }
 
 /// What the process of a server grew by, for each of so many connections.

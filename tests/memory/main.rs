@@ -1,13 +1,22 @@
-//! F9: what sessions and connections hold is given back, counted by the allocator, on every
-//! transport. `CYCLES=100000` makes as many connections, one after the other, instead of a few.
+//! F9: what sessions and connections hold is given back, and little while they are idle, counted by
+//! the allocator, on every transport. `CYCLES=100000` makes as many connections, one after the other, instead of a few.
 //!
 //! The allocator counts for the whole process, so these run one after the other, without the test
 //! harness and its threads. Arguments filter by name.
 
+#[path = "../../bench/src/idle/client.rs"]
+mod idle_client;
+
+use std::future::{pending, poll_fn};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use bytes::Bytes;
 use futures_util::future::join_all;
+use futures_util::{FutureExt, stream};
 use peak_alloc::PeakAlloc;
 use tokio::runtime::Builder;
-use wirestream::{Endpoint, NoError, Server, Session};
+use wirestream::{Endpoint, MemoryTransport, NoError, Server, Session, Transport};
 use wirestream_tests::{Net, Rig, TestClient, until};
 
 #[global_allocator]
@@ -80,6 +89,114 @@ async fn connections_leave_nothing_behind(net: Net) {
     );
 }
 
+/// Idle connections that are made at a time.
+const IDLE: usize = 500;
+
+/// What a server holds for each idle connection, and for an idle stream on it, in bytes: the figures
+/// of this version, of which no more than a tenth may be lost. In memory, the pipes are in it.
+fn idle_bytes(net: Net) -> (usize, usize) {
+    match net {
+        Net::Memory => (2_749, 2_013),
+        Net::Tokio => (7_582, 2_002),
+        Net::Smol => (7_688, 1_963),
+    }
+}
+
+async fn an_idle_connection_and_an_idle_stream_are_small(net: Net) {
+    let (endpoint, method) = idle_client::METHOD.split_once('.').expect("an endpoint and a method");
+    let wait = |_: Session, (): (), (): ()| stream::pending::<Result<u32, NoError>>();
+    let idle = Endpoint::new(endpoint).stream(method, wait);
+    let server = Server::builder().endpoint(idle).build().expect("a server");
+    let address = listen(net, &server).await;
+    let mut peers = Peers::default();
+    peers.come(address, &server, false, 50).await;
+    let before = settled().await;
+    peers.come(address, &server, false, IDLE).await;
+    let connections = settled().await;
+    peers.come(address, &server, true, IDLE).await;
+    let with_streams = settled().await;
+
+    let each = (connections - before) / IDLE;
+    let stream = ((with_streams - connections) / IDLE).saturating_sub(each);
+    println!("  {net:?}: {each} bytes for an idle connection, {stream} for an idle stream");
+    let known = idle_bytes(net);
+    assert!(each <= known.0 + known.0 / 10, "{each} bytes, where {} were enough", known.0);
+    assert!(stream <= known.1 + known.1 / 10, "{stream} bytes, where {} were enough", known.1);
+    drop(peers);
+    until("no connection", || server.metrics().connections_open == 0).await;
+}
+
+/// Where the server listens, if it is over sockets.
+async fn listen(net: Net, server: &Server) -> Option<SocketAddr> {
+    let any = "127.0.0.1:0";
+    let server = server.clone();
+    let address = match net {
+        Net::Memory => return None,
+        Net::Tokio => {
+            let listener = wirestream_tokio::bind(any).await.expect("a port");
+            let address = listener.local_addr();
+            tokio::spawn(wirestream_tokio::serve(listener, server, pending()));
+            address
+        }
+        Net::Smol => {
+            let listener = wirestream_smol::bind(any).await.expect("a port");
+            let address = listener.local_addr();
+            smol::spawn(wirestream_smol::serve(listener, server, pending())).detach();
+            address
+        }
+    };
+    Some(address.expect("an address"))
+}
+
+/// Clients that hold next to nothing on the heap.
+#[derive(Default)]
+struct Peers {
+    sockets: Vec<TcpStream>,
+    pipes: Vec<MemoryTransport>,
+    calls: u64,
+}
+
+impl Peers {
+    /// So many more have come, and have heard what the server had to say.
+    async fn come(&mut self, to: Option<SocketAddr>, server: &Server, streams: bool, count: usize) {
+        self.sockets.reserve_exact(count);
+        self.pipes.reserve_exact(count);
+        self.calls += if streams { count as u64 } else { 0 };
+        let packet = idle_client::first_packet(streams);
+        for _ in 0..count {
+            match to {
+                Some(address) => {
+                    let socket = idle_client::connect(address, &packet).expect("a connection");
+                    self.sockets.push(socket);
+                }
+                None => self.pipes.push(pipe(server, &packet).await),
+            }
+        }
+        let all = (self.sockets.len() + self.pipes.len()) as u64;
+        until("all are served", || {
+            let metrics = server.metrics();
+            (metrics.connections_open, metrics.calls_open) == (all, self.calls)
+        })
+        .await;
+        settled().await;
+        for pipe in &mut self.pipes {
+            while let Some(packet) = poll_fn(|cx| pipe.poll_recv(cx)).now_or_never() {
+                packet.expect("a packet").expect("an open pipe");
+            }
+        }
+    }
+}
+
+/// A client within the process.
+async fn pipe(server: &Server, packet: &[u8]) -> MemoryTransport {
+    let (mut here, there) = MemoryTransport::pair();
+    let runtime = Arc::new(wirestream_tokio::Tokio::current());
+    tokio::spawn(server.serve_connection(runtime, Box::new(there), None).map(drop));
+    let mut packet = Bytes::copy_from_slice(packet);
+    poll_fn(|cx| here.poll_send(cx, &mut packet)).await.expect("an open pipe");
+    here
+}
+
 /// How many files and sockets the process has open, where the system tells.
 fn descriptors() -> Option<usize> {
     std::fs::read_dir("/proc/self/fd").ok().map(Iterator::count)
@@ -110,6 +227,10 @@ fn main() {
         let name = format!("f9_a_hundred_thousand_sessions_leave_no_memory_behind::{net:?}");
         if is_wanted(&name) {
             run(&name, a_hundred_thousand_sessions_leave_no_memory_behind(net));
+        }
+        let name = format!("an_idle_connection_and_an_idle_stream_are_small::{net:?}");
+        if is_wanted(&name) {
+            run(&name, an_idle_connection_and_an_idle_stream_are_small(net));
         }
         let name = format!("connections_leave_nothing_behind::{net:?}");
         if is_wanted(&name) {

@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use smol::Timer;
 use smol::channel::{Receiver, Sender, bounded};
@@ -85,10 +86,7 @@ pub async fn serve_on(
         let runtime: Arc<dyn wirestream::Runtime> = Arc::new(runtime.clone());
         move |socket, peer| {
             let runtime = Arc::clone(&runtime);
-            let served = server.serve_connection(runtime, Box::new(socket), Some(peer));
-            async move {
-                let _reason = served.await;
-            }
+            server.serve_connection(runtime, Box::new(socket), Some(peer)).map(drop)
         }
     };
     let failed = {

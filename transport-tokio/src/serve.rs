@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::{Semaphore, watch};
@@ -74,10 +75,7 @@ pub async fn serve_with(
         let server = server.clone();
         move |socket, peer| {
             let runtime = Arc::clone(&runtime);
-            let served = server.serve_connection(runtime, Box::new(socket), Some(peer));
-            async move {
-                let _reason = served.await;
-            }
+            server.serve_connection(runtime, Box::new(socket), Some(peer)).map(drop)
         }
     };
     let failed = {
