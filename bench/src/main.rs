@@ -25,7 +25,7 @@ fn main() {
     let mut arguments = std::env::args().skip(1).peekable();
     match arguments.next_if(|argument| argument.starts_with("idle")).as_deref() {
         None => {}
-        Some("idle") => return idle_connections(arguments.next()),
+        Some("idle") => return idle_connections(arguments.next().as_deref()),
         Some(_) => {
             let kind = arguments.next().and_then(|name| idle::Kind::named(&name));
             return idle::serve(kind.expect("a kind of server"));
@@ -72,8 +72,8 @@ fn main() {
 }
 
 /// The table of idle connections, and its page if their number is the usual one.
-fn idle_connections(count: Option<String>) {
-    let chosen = count.as_ref().map(|count| count.parse().expect("a number of connections"));
+fn idle_connections(count: Option<&str>) {
+    let chosen = count.map(|count| count.parse().expect("a number of connections"));
     let table = idle::table(chosen.unwrap_or(idle::CONNECTIONS));
     println!("{table}");
     if chosen.is_none() {
