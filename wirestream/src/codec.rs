@@ -17,7 +17,9 @@
 mod bounded;
 
 use std::cell::Cell;
+use std::mem;
 
+use bytes::Bytes;
 use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -68,10 +70,14 @@ pub(crate) fn encoded<T: Serialize + ?Sized, R>(
     Ok(result)
 }
 
-pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
-    let mut bytes = Vec::new();
-    append(value, &mut bytes)?;
-    Ok(bytes)
+/// Encodes `value` into as many bytes as it takes: the buffer that grows is the thread's.
+pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, CodecError> {
+    encoded(value, owned)
+}
+
+/// What is in the buffer, as bytes of its own. Much is not copied, as its buffer would not be kept.
+pub(crate) fn owned(buffer: &mut Vec<u8>) -> Bytes {
+    if buffer.len() > KEPT { mem::take(buffer).into() } else { Bytes::copy_from_slice(buffer) }
 }
 
 /// Encodes `value` behind what is in the buffer. After an error, a part of it may be there.
@@ -113,7 +119,7 @@ pub(crate) fn fault<E: Serialize + ?Sized>(error: &E) -> Result<Fault, CodecErro
         size if size > MAX_FAULT => Err(CodecError::new(format!(
             "an error of {size} bytes, of which {MAX_FAULT} may travel"
         ))),
-        _ => Ok(Fault::App(payload.into())),
+        _ => Ok(Fault::App(payload)),
     }
 }
 

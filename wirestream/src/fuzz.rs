@@ -13,7 +13,7 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], limits: &Limits) -> Result<T, C
 }
 
 /// Encodes a value as a sender does.
-pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
+pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, CodecError> {
     codec::encode(value)
 }
 

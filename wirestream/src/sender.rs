@@ -3,7 +3,6 @@ mod all;
 use std::fmt;
 use std::future::poll_fn;
 use std::marker::PhantomData;
-use std::mem;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
@@ -14,7 +13,7 @@ use serde::Serialize;
 use wirestream_protocol::{Fault, Outbound, SendError as CoreSendError};
 
 use crate::channel::Socket;
-use crate::codec::{KEPT, encode, encoded, fault};
+use crate::codec::{KEPT, encode, encoded, fault, owned};
 use crate::error::{NoError, SendError, TrySendError};
 use crate::link::Link;
 use crate::waiters::Waiter;
@@ -267,11 +266,6 @@ fn send_now(link: &Link, half: Outbound, message: &mut Vec<u8>) -> Option<Bytes>
     if is_sent { None } else { Some(owned(message)) }
 }
 
-/// A message of its own. A large one is not copied, as its buffer would not be kept for others.
-fn owned(message: &mut Vec<u8>) -> Bytes {
-    if message.len() > KEPT { mem::take(message).into() } else { Bytes::copy_from_slice(message) }
-}
-
 impl<T, E> Drop for Sender<T, E> {
     fn drop(&mut self) {
         if !self.ended {
@@ -324,7 +318,7 @@ impl<T: Serialize, E> Sink<T> for SenderSink<T, E> {
         if self.message.is_some() {
             return Err(SendError::NotReady);
         }
-        self.message = Some(encode(&message).map_err(SendError::Encode)?.into());
+        self.message = Some(encode(&message).map_err(SendError::Encode)?);
         Ok(())
     }
 

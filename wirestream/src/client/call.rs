@@ -49,7 +49,7 @@ impl CallBuilder<'_> {
     /// `u64` would arrive as another number.
     pub fn arguments<A: Serialize + ?Sized>(mut self, arguments: &A) -> Self {
         match encode(arguments) {
-            Ok(bytes) => self.request.arguments = bytes.into(),
+            Ok(bytes) => self.request.arguments = bytes,
             Err(error) => self.failure = Some(StreamError::Encode(error)),
         }
         self
