@@ -92,11 +92,14 @@ impl RedisErrorKind {
 
     /// What an error of the library means, of a connection that is being made.
     pub(crate) fn of_handshake(error: &redis::RedisError) -> Self {
+        let hung_up = || Self::Unreachable("it hung up in the handshake".into());
         match error.kind() {
+            // An answer that breaks off, as the library puts it.
+            redis::ErrorKind::Parse if error.to_string().contains("end of input") => hung_up(),
             redis::ErrorKind::Parse => Self::NotRedis,
             redis::ErrorKind::RESP3NotSupported => Self::TooOld,
             redis::ErrorKind::AuthenticationFailed => Self::Credentials,
-            redis::ErrorKind::Io => Self::Unreachable("it hung up in the handshake".into()),
+            redis::ErrorKind::Io => hung_up(),
             _ => Self::answered(error.code().unwrap_or("ERR"), error.detail().unwrap_or_default()),
         }
     }

@@ -95,7 +95,7 @@ struct World {
 impl World {
     async fn new(net: Net, limits: Limits, fault: Fault) -> Self {
         let rig = Rig::start(net, server(limits.clone())).await;
-        let proxy = Proxy::to(rig.address().expect("an address"), fault).await;
+        let proxy = Proxy::on_connection(0, rig.address().expect("an address"), fault).await;
         let scheme = if wirestream_tests::over_tls() { "wss" } else { "ws" };
         let dial = dial_url(net, &format!("{scheme}://{}", proxy.address), limits.handshake);
         let config = ClientConfig { limits, ..ClientConfig::default() };

@@ -40,7 +40,7 @@ pub(crate) enum Fault {
     Delay(u64),
 }
 
-/// Lets connections through to a server. The first has the fault; those that come later, none.
+/// Lets connections through to a server. One of them has the fault, the others none.
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
     connections: Arc<AtomicUsize>,
@@ -48,15 +48,16 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    pub(crate) async fn to(server: SocketAddr, fault: Fault) -> Self {
+    /// With the fault on the connection that comes so many others after the first.
+    pub(crate) async fn on_connection(which: usize, server: SocketAddr, fault: Fault) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let connections = Arc::<AtomicUsize>::default();
         let count = Arc::clone(&connections);
         let serving = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let is_first = count.fetch_add(1, Ordering::SeqCst) == 0;
-                let fault = if is_first { fault } else { Fault::Nothing };
+                let is_it = count.fetch_add(1, Ordering::SeqCst) == which;
+                let fault = if is_it { fault } else { Fault::Nothing };
                 // It ends with its sockets.
                 tokio::spawn(async move { drop(carry(client, server, fault).await) });
             }

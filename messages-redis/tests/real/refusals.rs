@@ -53,6 +53,12 @@ async fn who_speaks_another_protocol_is_no_redis() {
 async fn who_hangs_up_or_says_nothing_is_told_apart() {
     let kind = told(&at(some_server(drop)), patient()).await;
     assert!(matches!(kind, RedisErrorKind::Unreachable(_)), "{kind:?}");
+    let in_its_answer = some_server(|mut socket| {
+        let _ = socket.read(&mut [0; 1024]);
+        let _ = socket.write_all(b"%7\r\n$6\r\nserver\r\n$5\r\nred");
+    });
+    let kind = told(&at(in_its_answer), patient()).await;
+    assert!(matches!(kind, RedisErrorKind::Unreachable(_)), "{kind:?}");
     let port = some_server(std::mem::forget);
     assert_eq!(told(&at(port), hasty()).await, RedisErrorKind::TimedOut);
 }
