@@ -121,7 +121,7 @@ fn reply(
         async move {
             // Once this is asked for the next one, the one before was taken.
             if place > 0 && place <= items {
-                oracle.sent(stream);
+                oracle.sent(stream, world.now());
             }
             pace.keep(&world, place).await;
             if place < items {
@@ -155,7 +155,7 @@ async fn read(
     loop {
         pace.keep(world, count).await;
         if most.is_some_and(|most| count >= most) {
-            return oracle.given_up();
+            return oracle.stopped(stream, world.now());
         }
         let end = match receiver.next().await {
             Some(Ok(item)) => {
@@ -180,7 +180,7 @@ async fn write(world: World, oracle: Oracle, course: Course, sender: Sender<Item
         if sender.send(Item::new(stream, place)).await.is_err() {
             return;
         }
-        oracle.sent(stream);
+        oracle.sent(stream, world.now());
     }
     oracle.ended(stream, ending);
     match ending {

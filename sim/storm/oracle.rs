@@ -1,11 +1,12 @@
 //! What both sides of each stream did, and whether that is what they may.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use wirestream::{LostReason, StreamError};
+use wirestream::{LostReason, StreamError, Time};
 
 /// A message, which says where it belongs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +41,12 @@ struct Stream {
     /// Those that it took.
     sent: u32,
     ending: Option<Ending>,
+    /// When its receiver wanted no more of it.
+    stopped: Option<Time>,
 }
+
+/// A stop has reached the sender after this time, where nothing stands in its way.
+const STOP: Duration = Duration::from_secs(20);
 
 /// What happened in a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,6 +79,8 @@ struct Books {
     has_faults: bool,
     /// The same, of messages.
     has_bus_faults: bool,
+    /// Messages that the bus has, by their posters and numbers.
+    confirmed: BTreeSet<(u64, u64)>,
     tally: Tally,
 }
 
@@ -116,8 +124,19 @@ impl Oracle {
         self.change(stream, |stream| stream.begun += 1);
     }
 
-    pub(crate) fn sent(&self, stream: u64) {
-        self.change(stream, |stream| stream.sent += 1);
+    pub(crate) fn sent(&self, stream: u64, now: Time) {
+        let stopped = self.change(stream, |stream| {
+            stream.sent += 1;
+            stream.stopped
+        });
+        let is_known = stopped.is_some_and(|stopped| now.since(stopped) > STOP);
+        assert!(!is_known || self.books().has_faults, "{stream} is sent, which nobody wants");
+    }
+
+    /// Its receiver wants no more.
+    pub(crate) fn stopped(&self, stream: u64, now: Time) {
+        self.change(stream, |stream| stream.stopped = Some(now));
+        self.books().tally.given_up += 1;
     }
 
     /// Its sender has ended it.
@@ -156,6 +175,8 @@ impl Oracle {
             }
             Err(StreamError::Cancelled) => {
                 assert!(known.sent >= count, "{what}");
+                // A method does not end like that by itself: it panics, which is a failure.
+                assert!(!known.is_reply || known.ending != Some(Ending::Break), "{what}");
                 self.books().tally.broken += 1;
             }
             Err(StreamError::Rejected(rejection)) => {
@@ -190,12 +211,20 @@ impl Oracle {
         self.books().has_bus_faults = true;
     }
 
-    pub(crate) fn has_bus_faults(&self) -> bool {
-        self.books().has_bus_faults
+    /// A poster has posted its message of this number, and knows or not that the bus has it.
+    pub(crate) fn posted(&self, poster: u64, number: u64, is_confirmed: bool) {
+        let mut books = self.books();
+        books.tally.posts += 1;
+        if is_confirmed {
+            books.confirmed.insert((poster, number));
+        }
     }
 
-    pub(crate) fn posted(&self) {
-        self.books().tally.posts += 1;
+    /// A listener did not get it, and was told of no gap.
+    pub(crate) fn missed(&self, poster: u64, number: u64) {
+        let books = self.books();
+        let is_excused = books.has_bus_faults && !books.confirmed.contains(&(poster, number));
+        assert!(is_excused, "{number} of {poster} is missing");
     }
 
     pub(crate) fn gap(&self) {

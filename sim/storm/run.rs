@@ -115,7 +115,7 @@ async fn rage(world: &World, oracle: &Oracle) {
     for done in doing {
         done.await.expect("nobody gives it up");
     }
-    let servers = calm(world, oracle, &clients, &sites).await;
+    let servers = calm(world, oracle, &clients, &sites, &hub).await;
     if faults == 0 && intruders == 0 {
         // Who gives a call up tells so, and all else ends in order.
         let lost: u64 = servers.iter().map(|server| server.metrics().calls_lost).sum();
@@ -159,6 +159,7 @@ async fn calm(
     oracle: &Oracle,
     clients: &[wirestream::Client],
     sites: &[wirestream_sim::Site],
+    hub: &Hub,
 ) -> Vec<Server> {
     let patience = Duration::from_secs(120);
     for client in clients {
@@ -183,10 +184,10 @@ async fn calm(
     loop {
         let all_rest = clients.iter().map(wirestream::Client::metrics).all(is_at_rest)
             && servers.iter().map(Server::metrics).all(is_at_rest);
-        if all_rest && !oracle.is_anything_live() {
+        if all_rest && !oracle.is_anything_live() && hub.wanted().is_empty() {
             break;
         }
-        let left = || servers.iter().map(Server::metrics).collect::<Vec<_>>();
+        let left = || (servers.iter().map(Server::metrics).collect::<Vec<_>>(), hub.wanted());
         assert!(world.now().since(begun) < patience, "something is left: {:?}", left());
         world.sleep(Duration::from_secs(1)).await;
     }
