@@ -13,8 +13,8 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], limits: &Limits) -> Result<T, C
 }
 
 /// Encodes a value as a sender does.
-pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, CodecError> {
-    codec::encode(value)
+pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
+    codec::encode(value).map(Into::into)
 }
 
 /// Opens what a bus has carried.
