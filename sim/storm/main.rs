@@ -1,5 +1,6 @@
 //! Storms: clients, servers and networks that do whatever they may, seed after seed, and oracles that
-//! watch all along. `cargo run --profile storm -p wirestream-sim -- --steps 10000000`.
+//! watch all along. `cargo run --profile storm -p wirestream-sim -- --steps 10000000`; `sim/campaign` goes
+//! on for 10^9 and writes `sim/RESULTS.md`.
 
 mod calls;
 mod faults;

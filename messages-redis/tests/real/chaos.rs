@@ -147,14 +147,15 @@ async fn with_each(config: RedisConfig, faults: Vec<Fault>) -> Vec<(Fault, Outco
     outcomes
 }
 
-/// What strikes within the handshake, the subscription or the messages. Each must have been struck.
+/// Where faults strike: within the handshake, the subscription or the messages.
 fn places() -> Vec<usize> {
     let is_long = std::env::var("CHAOS").is_ok_and(|how| how == "long");
     let (step, far) = if is_long { (1, 97) } else { (23, 2_003) };
     (1..300).step_by(step).chain((300..12_000).step_by(far)).collect()
 }
 
-/// Of the faults that ended a connection, how many: a new one was made for it.
+/// How many of the faults ended a connection, in whose place a new one was made. Those within the
+/// handshake must have.
 fn struck(outcomes: &[(Fault, Outcome)], at: impl Fn(Fault) -> usize) -> usize {
     let is_struck = |outcome: &Outcome| outcome.connections > 2;
     for (fault, outcome) in outcomes {
