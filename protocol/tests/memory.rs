@@ -142,17 +142,17 @@ impl Measured {
         id
     }
 
-    /// An accepted call whose reply alone is open, and silent.
-    fn idle_stream(&mut self, call: u32) -> CallId {
+    /// An accepted call of so many parameters, all of whose streams are open and silent.
+    fn idle_call(&mut self, call: u32, parameters: u8) -> CallId {
         let id = match self.connection.role() {
             Role::Client => {
-                let request = Request { method: "m".into(), ..Request::default() };
+                let request = Request { method: "m".into(), parameters, ..Request::default() };
                 let id = self.connection.open(&request).expect("it is within the limits");
                 self.transmit();
                 self.feed(&[Frame::Accept { call }]);
                 id
             }
-            Role::Server => self.open(call, 0),
+            Role::Server => self.open(call, parameters),
         };
         self.settle();
         id
@@ -729,7 +729,7 @@ fn an_idle_connection_and_an_idle_stream_are_small() {
         let inline = size_of::<Connection>();
         within(format_args!("{role:?}, an idle connection"), inline + measured.held(), fresh);
 
-        let first = measured.idle_stream(1);
+        let first = measured.idle_call(1, 0);
         within(
             format_args!("{role:?}, with a first stream"),
             inline + measured.held(),
@@ -740,7 +740,15 @@ fn an_idle_connection_and_an_idle_stream_are_small() {
         let idle = measured.held();
         within(format_args!("{role:?}, idle after a call"), inline + idle, used);
 
-        let calls: Vec<CallId> = (2..=65).map(|call| measured.idle_stream(call)).collect();
+        let with_parameter = measured.idle_call(2, 1);
+        let call = measured.held() - idle;
+        say(&format!("{role:?}, a call with a parameter: {call} bytes"));
+        assert!(call <= 4 * 1_024, "{call}");
+        measured.end(with_parameter);
+        measured.settle();
+
+        let idle = measured.held();
+        let calls: Vec<CallId> = (3..=66).map(|call| measured.idle_call(call, 0)).collect();
         let each = (measured.held() - idle) / calls.len();
         within(format_args!("{role:?}, an idle stream among {}", calls.len()), each, stream);
         measured.check("idle streams", &calls);
