@@ -29,7 +29,8 @@ pub struct RedisConfig {
     pub connect: Duration,
     /// How long a connection may be silent before it is asked for a sign of life. 5 s.
     pub ping: Duration,
-    /// How long after that it is given up. 5 s.
+    /// How long after that it is given up; so it is, whatever else arrives, if a subscription is not
+    /// answered within both together. 5 s.
     pub dead_after: Duration,
     /// The bound of the first pause between attempts to connect. The pauses have full jitter: each
     /// is chosen evenly between nothing and a bound, which doubles. So nodes that lost the same Redis

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use redis::aio::MultiplexedConnection;
-use redis::{Pipeline, PushInfo, PushKind, RedisResult, Value};
+use redis::{Pipeline, PushInfo, PushKind, Value};
 use tokio::select;
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use wirestream::{BoxFuture, BusError, BusInbox};
 
 use crate::backoff::Backoff;
@@ -120,7 +120,8 @@ pub(crate) struct Subscriber {
 
 /// What came of something that Redis was asked.
 enum Answered {
-    Changes(Vec<Change>, RedisResult<Vec<Value>>),
+    /// Without replies if none came in time, or the connection is over.
+    Changes(Vec<Change>, Option<Vec<Value>>),
     Ping,
 }
 
@@ -206,7 +207,7 @@ impl Subscriber {
                     life.hear(Instant::now());
                     if let Answered::Changes(changes, replies) = answered {
                         is_changing = false;
-                        let Ok(replies) = replies else { return };
+                        let Some(replies) = replies else { return };
                         if self.have_moved(&changes, &replies) {
                             return;
                         }
@@ -234,6 +235,8 @@ impl Subscriber {
     }
 
     /// Asks for changes, in one piece. What Redis confirms it says to the connection itself.
+    ///
+    /// Messages may go on to come down while nothing goes up any more: they are no answer.
     fn ask(
         &self,
         changes: Vec<Change>,
@@ -251,9 +254,11 @@ impl Subscriber {
             };
             pipeline.cmd(command).arg(&*self.listening.names.full(channel));
         }
+        let patience = self.home.config.ping + self.home.config.dead_after;
         async move {
-            let replies = commands.send_packed_commands(&pipeline, 0, changes.len()).await;
-            Answered::Changes(changes, replies)
+            let replies = commands.send_packed_commands(&pipeline, 0, changes.len());
+            let replies = timeout(patience, replies).await;
+            Answered::Changes(changes, replies.ok().and_then(Result::ok))
         }
     }
 

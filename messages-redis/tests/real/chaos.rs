@@ -2,6 +2,7 @@
 //! `CHAOS=long` tries many more places.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use futures_util::{StreamExt, future, stream};
 use wirestream::BusError;
@@ -108,7 +109,7 @@ async fn with(server: &RedisServer, config: RedisConfig, which: usize, fault: Fa
     let recovery = async {
         loop {
             near.publish("news", &text(last)).await.expect("nothing is in between");
-            let waiting = std::time::Duration::from_millis(50);
+            let waiting = Duration::from_millis(50);
             while let Ok(arrived) = tokio::time::timeout(waiting, far.next()).await {
                 heard.take(arrived);
                 if heard.next > last {
@@ -195,6 +196,38 @@ async fn a_connection_to_redis_that_falls_silent_anywhere_is_given_up_in_time() 
         _ => usize::MAX,
     };
     assert!(struck(&outcomes, at) > outcomes.len() / 3);
+}
+
+/// Messages that come down say nothing about the way up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscription_that_is_not_answered_is_made_anew_however_much_arrives_meanwhile() {
+    let server = RedisServer::start();
+    let redis = SocketAddr::from(([127, 0, 0, 1], server.port()));
+    let near = Node::new(&server.url(), patient());
+    let mut struck = 0;
+    for which in [0, 1] {
+        let proxy = Proxy::on_connection(which, redis, Fault::Hole(Way::Up, 5_000)).await;
+        let far = Node::new(&format!("redis://{}", proxy.address), hasty());
+        assert_eq!(far.subscribe("news").await, Ok(()));
+        let posting = async {
+            loop {
+                near.publish("news", "come on").await.expect("nothing is in between");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let subscribing = async {
+            for number in 0..20 {
+                let name = format!("{number} {}", "x".repeat(500));
+                while !is_done(&far.subscribe(&name).await) {}
+            }
+        };
+        tokio::select! {
+            () = posting => {}
+            () = soon("every subscription", subscribing) => {}
+        }
+        struck += proxy.connections() - 2;
+    }
+    assert_eq!(struck, 1, "the connection that subscribes was to be made anew, once");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
