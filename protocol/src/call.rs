@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::hash::{BuildHasher, Hasher};
+use core::slice;
 
 use bytes::Bytes;
 use hashbrown::HashMap;
@@ -12,7 +13,7 @@ use crate::inbox::Inbox;
 use crate::outbox::Outbox;
 use crate::state::{CallState, ReceiverEvent, ReceiverState, SenderState, Step};
 use crate::wire::cost;
-use crate::{CallId, End, Fault, Inbound, Outbound, Payload, Request, Role};
+use crate::{CallId, End, Fault, Inbound, Outbound, Payload, Request};
 
 /// The sender's side of a half.
 #[derive(Debug)]
@@ -197,8 +198,7 @@ pub(crate) struct Opening {
 pub(crate) struct CallRecord {
     pub(crate) id: CallId,
     pub(crate) state: CallState,
-    pub(crate) outgoing: Vec<OutHalf>,
-    pub(crate) incoming: Vec<InHalf>,
+    pub(crate) halves: Halves,
     /// The caller's request, until it is on the wire.
     pub(crate) opening: Option<Opening>,
     /// The callee's copy of the request, until the application took it. Boxed: the record stays
@@ -208,6 +208,14 @@ pub(crate) struct CallRecord {
     pub(crate) request_cost: u64,
     /// The application is done with it.
     pub(crate) released: bool,
+}
+
+/// The halves of a call, as one of its sides has them.
+#[derive(Debug)]
+#[cfg_attr(test, derive(Clone, Hash))]
+pub(crate) enum Halves {
+    Caller { reply: InHalf, parameters: Vec<OutHalf> },
+    Callee { reply: OutHalf, parameters: Vec<InHalf> },
 }
 
 /// The number of a half as the wire counts, for the place it has in its list: the reply is
@@ -227,25 +235,74 @@ fn place(half: u8, is_reply_list: bool) -> Option<usize> {
 }
 
 impl CallRecord {
-    pub(crate) fn out_half(&mut self, role: Role, half: u8) -> Option<&mut OutHalf> {
-        self.outgoing.get_mut(place(half, role == Role::Server)?)
+    /// The halves that this side sends on, in the order of their numbers.
+    #[inline]
+    pub(crate) fn outgoing(&self) -> &[OutHalf] {
+        match &self.halves {
+            Halves::Caller { parameters, .. } => parameters,
+            Halves::Callee { reply, .. } => slice::from_ref(reply),
+        }
     }
 
-    pub(crate) fn out_half_ref(&self, role: Role, half: u8) -> Option<&OutHalf> {
-        self.outgoing.get(place(half, role == Role::Server)?)
+    #[inline]
+    pub(crate) fn outgoing_mut(&mut self) -> &mut [OutHalf] {
+        match &mut self.halves {
+            Halves::Caller { parameters, .. } => parameters,
+            Halves::Callee { reply, .. } => slice::from_mut(reply),
+        }
     }
 
-    pub(crate) fn in_half(&mut self, role: Role, half: u8) -> Option<&mut InHalf> {
-        self.incoming.get_mut(place(half, role == Role::Client)?)
+    /// The halves that this side receives on, in the order of their numbers.
+    #[inline]
+    pub(crate) fn incoming(&self) -> &[InHalf] {
+        match &self.halves {
+            Halves::Caller { reply, .. } => slice::from_ref(reply),
+            Halves::Callee { parameters, .. } => parameters,
+        }
     }
 
-    pub(crate) fn outbound(&self, role: Role, half: u8) -> Option<Outbound> {
-        self.outgoing.get(place(half, role == Role::Server)?)?;
+    #[inline]
+    pub(crate) fn incoming_mut(&mut self) -> &mut [InHalf] {
+        match &mut self.halves {
+            Halves::Caller { reply, .. } => slice::from_mut(reply),
+            Halves::Callee { parameters, .. } => parameters,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn out_half(&mut self, half: u8) -> Option<&mut OutHalf> {
+        match &mut self.halves {
+            Halves::Caller { parameters, .. } => parameters.get_mut(place(half, false)?),
+            Halves::Callee { reply, .. } => (half == 0).then_some(reply),
+        }
+    }
+
+    pub(crate) fn out_half_ref(&self, half: u8) -> Option<&OutHalf> {
+        match &self.halves {
+            Halves::Caller { parameters, .. } => parameters.get(place(half, false)?),
+            Halves::Callee { reply, .. } => (half == 0).then_some(reply),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn in_half(&mut self, half: u8) -> Option<&mut InHalf> {
+        match &mut self.halves {
+            Halves::Caller { reply, .. } => (half == 0).then_some(reply),
+            Halves::Callee { parameters, .. } => parameters.get_mut(place(half, false)?),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn outbound(&self, half: u8) -> Option<Outbound> {
+        let is_reply = matches!(self.halves, Halves::Callee { .. });
+        self.outgoing().get(place(half, is_reply)?)?;
         Some(Outbound { call: self.id, half })
     }
 
-    pub(crate) fn inbound(&self, role: Role, half: u8) -> Option<Inbound> {
-        self.incoming.get(place(half, role == Role::Client)?)?;
+    #[inline]
+    pub(crate) fn inbound(&self, half: u8) -> Option<Inbound> {
+        let is_reply = matches!(self.halves, Halves::Caller { .. });
+        self.incoming().get(place(half, is_reply)?)?;
         Some(Inbound { call: self.id, half })
     }
 

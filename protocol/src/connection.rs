@@ -22,7 +22,7 @@ use alloc::vec::Vec;
 
 use bytes::BytesMut;
 
-use crate::call::{CallTable, InHalf, OutHalf};
+use crate::call::{CallRecord, CallTable, InHalf, OutHalf};
 use crate::credit::{ReceiveCredit, SendCredit};
 use crate::limits::Announced;
 use crate::state::{CallEvent, CallState, SenderEvent, Step};
@@ -277,7 +277,7 @@ impl Connection {
     /// How many halves have a message to send, and wait for credit with it: their own, or the
     /// connection's. O(calls).
     pub fn stalled(&self) -> usize {
-        self.calls.iter().flat_map(|call| &call.outgoing).filter(|half| half.is_stalled()).count()
+        self.calls.iter().flat_map(CallRecord::outgoing).filter(|half| half.is_stalled()).count()
     }
 
     /// What it has done so far.
@@ -288,13 +288,11 @@ impl Connection {
     /// The next event, if something has happened. Events may be taken late, never too late.
     pub fn poll_event(&mut self) -> Option<Event> {
         let event = self.events.pop_front()?;
-        if let Event::Readable(half) = event {
-            let role = self.role;
-            if let Some(half) =
-                self.calls.get_mut(half.call).and_then(|call| call.in_half(role, half.half))
-            {
-                half.announced = false;
-            }
+        if let Event::Readable(half) = event
+            && let Some(half) =
+                self.calls.get_mut(half.call).and_then(|call| call.in_half(half.half))
+        {
+            half.announced = false;
         }
         give_back(&mut self.events);
         Some(event)
@@ -354,7 +352,7 @@ impl Connection {
             return Err("the connection holds other than its halves, requests and refusals do");
         }
         for call in self.calls.iter() {
-            for half in &call.incoming {
+            for half in call.incoming() {
                 if half.credit.held() != half.inbox.cost() + half.taken {
                     return Err("a half holds other than its messages cost");
                 }
@@ -364,16 +362,16 @@ impl Connection {
         if self.stats.calls_open() != live as u64 {
             return Err("other calls are counted as open than are");
         }
-        let incoming = self.calls.iter().flat_map(|call| &call.incoming);
+        let incoming = self.calls.iter().flat_map(CallRecord::incoming);
         if self.windows != incoming.map(InHalf::window).sum::<u64>() {
             return Err("the windows of the halves are other than was counted");
         }
         let out: usize =
-            self.calls.iter().flat_map(|call| &call.outgoing).map(OutHalf::buffered).sum();
+            self.calls.iter().flat_map(CallRecord::outgoing).map(OutHalf::buffered).sum();
         if out != self.buffered {
             return Err("the outgoing buffers hold other than was counted");
         }
-        let outgoing = self.calls.iter().flat_map(|call| &call.outgoing);
+        let outgoing = self.calls.iter().flat_map(CallRecord::outgoing);
         if self.without_credit != outgoing.map(OutHalf::without_credit).sum::<usize>() {
             return Err("other messages wait for the connection's credit than was counted");
         }
@@ -383,7 +381,7 @@ impl Connection {
     /// What unread messages and requests hold of the connection's window.
     fn held_by_calls(&self) -> u64 {
         let requests = self.calls.iter().map(|call| call.request_cost);
-        let halves = self.calls.iter().flat_map(|call| &call.incoming).map(InHalf::held);
+        let halves = self.calls.iter().flat_map(CallRecord::incoming).map(InHalf::held);
         requests.chain(halves).sum()
     }
 
@@ -451,7 +449,7 @@ impl Connection {
             Some(opening) if opening.paid => opening.cost.into(),
             Some(_) | None => 0,
         };
-        for (place, half) in call.outgoing.iter_mut().enumerate() {
+        for (place, half) in call.outgoing_mut().iter_mut().enumerate() {
             if let Step::To(state) = half.state.step(SenderEvent::CallOver) {
                 half.state = state;
                 let number = crate::call::half_number(place, role == Role::Server);
@@ -473,7 +471,7 @@ impl Connection {
             Outcome::Finished | Outcome::Failed => role == Role::Client,
             Outcome::Rejected(_) | Outcome::Cancelled => false,
         };
-        for (place, half) in call.incoming.iter_mut().enumerate() {
+        for (place, half) in call.incoming_mut().iter_mut().enumerate() {
             let window = half.window();
             freed += half.close(end.clone(), keep);
             self.windows -= window - half.window();
@@ -525,7 +523,7 @@ impl Connection {
     /// Frees the call's slot.
     fn remove_call(&mut self, id: CallId) {
         let mut call = self.calls.remove(id);
-        let halves = call.iter_mut().flat_map(|call| &mut call.incoming);
+        let halves = call.iter_mut().flat_map(CallRecord::incoming_mut);
         self.receive_credit.release(halves.map(InHalf::discard).sum());
         self.settle();
     }
@@ -553,9 +551,8 @@ impl Connection {
 
     /// Puts a half into the ring, if it has something to transmit and its call has begun.
     fn ready(&mut self, id: Outbound) {
-        let role = self.role;
         let begun = self.calls.get_mut(id.call).filter(|call| call.is_begun());
-        let Some(half) = begun.and_then(|call| call.out_half(role, id.half)) else { return };
+        let Some(half) = begun.and_then(|call| call.out_half(id.half)) else { return };
         if !half.in_ring && (!half.outbox.is_empty() || half.end_is_due()) {
             half.in_ring = true;
             self.ring.push_back(id);
@@ -572,7 +569,6 @@ impl Connection {
     }
 
     fn begin_all(&mut self) {
-        let role = self.role;
         let chunk = self.chunk();
         while let Some(&waiter) = self.waiters.front() {
             match waiter {
@@ -603,7 +599,7 @@ impl Connection {
                     }
                 }
                 Waiter::Half(id) => {
-                    let half = self.calls.get_mut(id.call).and_then(|c| c.out_half(role, id.half));
+                    let half = self.calls.get_mut(id.call).and_then(|c| c.out_half(id.half));
                     let needs = half.as_ref().and_then(|half| half.needs());
                     let Some((half, price)) = half.zip(needs) else {
                         self.waiters.pop_front();
@@ -639,7 +635,7 @@ impl Connection {
     /// Puts all halves of a call that has just begun into the ring.
     fn ready_all(&mut self, id: CallId) {
         let role = self.role;
-        let halves = self.calls.get(id).map_or(0, |call| call.outgoing.len());
+        let halves = self.calls.get(id).map_or(0, |call| call.outgoing().len());
         for place in 0..halves {
             let half = crate::call::half_number(place, role == Role::Server);
             self.ready(Outbound { call: id, half });
@@ -651,9 +647,8 @@ impl Connection {
         if self.buffered > self.config.limits.outbound as usize / 2 {
             return;
         }
-        let role = self.role;
         while let Some(id) = self.crowd.pop_front() {
-            let half = self.calls.get_mut(id.call).and_then(|call| call.out_half(role, id.half));
+            let half = self.calls.get_mut(id.call).and_then(|call| call.out_half(id.half));
             let Some(half) = half else { continue };
             half.in_crowd = false;
             if core::mem::take(&mut half.blocked) {

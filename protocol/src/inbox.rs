@@ -1,10 +1,11 @@
 //! What a receiver's half holds for the application: small messages copied out of their packets
 //! in runs, large ones sliced or assembled from chunks.
 
-use alloc::collections::VecDeque;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
+use crate::queue::Queue;
 use crate::wire::{RawFrames, cost};
 use crate::{Time, Violation};
 
@@ -16,8 +17,6 @@ const WORTH_SLICING: usize = 2 * 1024;
 const KEPT: usize = 4 * 1024;
 /// A run is cut down to what is unread once at least this much, and half of it, was read.
 const WORTH_CUTTING: usize = 256;
-/// A queue of pieces with more room than this is cut down as it empties.
-const KEPT_PIECES: usize = 8;
 
 /// A message that has begun and not ended: nobody sees it before it is whole (R-MSG-4).
 #[derive(Debug)]
@@ -43,8 +42,9 @@ enum Piece {
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone, Hash))]
 pub(crate) struct Inbox {
-    pieces: VecDeque<Piece>,
-    partial: Option<Partial>,
+    pieces: Queue<Piece>,
+    /// Boxed: few messages are so large.
+    partial: Option<Box<Partial>>,
     /// What everything here has cost.
     cost: u64,
 }
@@ -111,7 +111,7 @@ impl Inbox {
             _ => Vec::with_capacity(room(chunk.len(), total_len)),
         };
         assembled.extend_from_slice(chunk);
-        self.partial = Some(Partial { assembled, total: total_len, since });
+        self.partial = Some(Box::new(Partial { assembled, total: total_len, since }));
         Ok(())
     }
 
@@ -130,8 +130,9 @@ impl Inbox {
         if len < partial.total {
             return Ok(false);
         }
-        let whole = self.partial.take().map(|partial| Piece::Whole(partial.assembled.into()));
-        self.pieces.extend(whole);
+        if let Some(whole) = self.partial.take() {
+            self.pieces.push_back(Piece::Whole(whole.assembled.into()));
+        }
         Ok(true)
     }
 
@@ -163,7 +164,6 @@ impl Inbox {
                 (payload, paid)
             }
         };
-        self.shrink();
         self.cost -= paid;
         Some((payload, paid))
     }
@@ -183,18 +183,8 @@ impl Inbox {
                 cost
             }
         };
-        self.shrink();
         self.cost -= paid;
         Some(paid)
-    }
-
-    /// What is read one after the other is freed that way too: a half holds no more than it is
-    /// charged for.
-    fn shrink(&mut self) {
-        let room = self.pieces.capacity();
-        if room > KEPT_PIECES && self.pieces.len() < room / 4 {
-            self.pieces.shrink_to(room / 2);
-        }
     }
 
     /// Drops everything; returns what it cost.

@@ -29,6 +29,7 @@ mod id;
 mod inbox;
 mod limits;
 mod outbox;
+mod queue;
 mod request;
 pub mod state;
 mod stats;

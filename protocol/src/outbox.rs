@@ -1,18 +1,18 @@
 //! What a sender's half has ready for the wire: whole small messages, already framed, in one
 //! buffer; large ones beside them, cut into chunks as they leave.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
 
+use crate::queue::Queue;
 use crate::wire::{Frame, MessageHeader, RawFrames, cost};
 
 /// What one half puts into a packet before it is another's turn, in bytes (R-MSG-6).
 pub(crate) const QUANTUM: usize = 4 * 1024;
 /// A run that has grown to this many bytes is followed by another: what has left it is freed.
 const FULL_RUN: usize = 16 * 1024;
-/// A queue of segments with more room than this is cut down as it empties.
-const KEPT_SEGMENTS: usize = 8;
 /// The largest buffer that is kept while there is more to send, and while there is not.
 const KEPT_BUSY: usize = 2 * FULL_RUN;
 const KEPT_IDLE: usize = 256;
@@ -20,7 +20,7 @@ const KEPT_IDLE: usize = 256;
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone, Hash))]
 pub(crate) struct Outbox {
-    segments: VecDeque<Segment>,
+    segments: Queue<Segment>,
     bytes: usize,
     /// The last run's buffer, for the next.
     spare: Vec<u8>,
@@ -29,10 +29,35 @@ pub(crate) struct Outbox {
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone, Hash))]
 enum Segment {
-    /// Framed messages back to back. `marks`: where it may be cut, about a quantum apart.
-    Run { frames: Vec<u8>, sent: usize, marks: VecDeque<u32> },
+    /// Framed messages back to back.
+    Run { frames: Vec<u8>, sent: usize, marks: Marks },
     /// A message that leaves in chunks.
     Large { payload: Bytes, sent: usize },
+}
+
+/// Where a run may be cut, about a quantum apart. Few runs are long enough for one.
+#[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone, Hash))]
+#[allow(clippy::box_collection, reason = "most runs have none, and are the smaller for it")]
+struct Marks(Option<Box<VecDeque<u32>>>);
+
+impl Marks {
+    fn push(&mut self, place: usize) {
+        let place = u32::try_from(place).unwrap_or(u32::MAX);
+        self.0.get_or_insert_default().push_back(place);
+    }
+
+    fn first(&self) -> Option<usize> {
+        Some(*self.0.as_ref()?.front()? as usize)
+    }
+
+    fn last(&self) -> Option<usize> {
+        Some(*self.0.as_ref()?.back()? as usize)
+    }
+
+    fn drop_first(&mut self) {
+        self.0.as_mut().and_then(|marks| marks.pop_front());
+    }
 }
 
 impl Outbox {
@@ -49,9 +74,9 @@ impl Outbox {
     /// adds.
     pub(crate) fn push_batch(&mut self, batch: &[u8]) -> usize {
         let Some((frames, sent, marks)) = self.run(batch.len()) else { return 0 };
-        let marked = marks.back().map_or(*sent, |&mark| mark as usize);
+        let marked = marks.last().unwrap_or(*sent);
         if frames.len() > marked && frames.len() - marked + batch.len() > QUANTUM {
-            marks.push_back(u32::try_from(frames.len()).unwrap_or(u32::MAX));
+            marks.push(frames.len());
         }
         frames.extend_from_slice(batch);
         self.bytes += batch.len();
@@ -60,11 +85,11 @@ impl Outbox {
 
     /// The run that takes the next messages, of so many bytes if that is known, what of it was
     /// sent, and where it may be cut.
-    fn run(&mut self, size: usize) -> Option<(&mut Vec<u8>, &mut usize, &mut VecDeque<u32>)> {
+    fn run(&mut self, size: usize) -> Option<(&mut Vec<u8>, &mut usize, &mut Marks)> {
         let room = |frames: &Vec<u8>| frames.len() + size.saturating_sub(1) < FULL_RUN;
-        if !matches!(self.segments.back(), Some(Segment::Run { frames, .. }) if room(frames)) {
+        if !matches!(self.segments.back_mut(), Some(Segment::Run { frames, .. }) if room(frames)) {
             let frames = core::mem::take(&mut self.spare);
-            self.segments.push_back(Segment::Run { frames, sent: 0, marks: VecDeque::new() });
+            self.segments.push_back(Segment::Run { frames, sent: 0, marks: Marks::default() });
         }
         match self.segments.back_mut() {
             Some(Segment::Run { frames, sent, marks }) => Some((frames, sent, marks)),
@@ -81,9 +106,8 @@ impl Outbox {
         MessageHeader::new(call, half, payload_len).put(frames);
         frames.extend_from_slice(payload);
         let added = frames.len() - before;
-        let marked = marks.back().map_or(*sent, |&mark| mark as usize);
-        if frames.len() - marked >= QUANTUM {
-            marks.push_back(u32::try_from(frames.len()).unwrap_or(u32::MAX));
+        if frames.len() - marks.last().unwrap_or(*sent) >= QUANTUM {
+            marks.push(frames.len());
         }
         self.bytes += added;
         added
@@ -112,14 +136,14 @@ impl Outbox {
             Some(Segment::Run { frames, sent, marks }) => {
                 let room = alone_room.unwrap_or(QUANTUM);
                 let mut end = *sent;
-                while let Some(&mark) = marks.front() {
-                    if end > *sent && mark as usize - *sent > room {
+                while let Some(mark) = marks.first() {
+                    if end > *sent && mark - *sent > room {
                         break;
                     }
-                    end = mark as usize;
-                    marks.pop_front();
+                    end = mark;
+                    marks.drop_first();
                 }
-                if marks.is_empty() && (end == *sent || frames.len() - *sent <= room) {
+                if marks.first().is_none() && (end == *sent || frames.len() - *sent <= room) {
                     end = frames.len();
                 }
                 let part = frames.get(*sent..end).unwrap_or_default();
@@ -161,10 +185,6 @@ impl Outbox {
                 self.segments.pop_front();
             }
             Some(Segment::Run { .. } | Segment::Large { .. }) | None => {}
-        }
-        let room = self.segments.capacity();
-        if room > KEPT_SEGMENTS && self.segments.len() < room / 4 {
-            self.segments.shrink_to(room / 2);
         }
     }
 

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::{Connection, Control, Role, Waiter};
-use crate::call::{CallRecord, InHalf, Opening, OutHalf};
+use crate::call::{CallRecord, Halves, InHalf, Opening, OutHalf};
 use crate::limits::Announced;
 use crate::outbox::QUANTUM;
 use crate::state::{
@@ -70,8 +70,10 @@ impl Connection {
         let id = self.calls.insert(wire_id, |id| CallRecord {
             id,
             state: CallState::Pending,
-            outgoing: (0..request.parameters).map(|_| OutHalf::new(half_window)).collect(),
-            incoming: Vec::from([InHalf::new(own_window)]),
+            halves: Halves::Caller {
+                reply: InHalf::new(own_window),
+                parameters: (0..request.parameters).map(|_| OutHalf::new(half_window)).collect(),
+            },
             opening: Some(opening),
             request: None,
             request_cost: 0,
@@ -157,7 +159,7 @@ impl Connection {
         let limit = peer.message as usize;
         let chunk = peer.chunk.min(self.config.limits.chunk) as usize;
         let Some(call) = self.calls.get_mut(id.call) else { return Err(self.over()) };
-        let Some(half) = call.out_half(self.role, id.half) else { return Err(self.over()) };
+        let Some(half) = call.out_half(id.half) else { return Err(self.over()) };
         match (half.state.step(SenderEvent::Send), half.state) {
             (Step::To(_), _) => {}
             (Step::Late | Step::Illegal, SenderState::Stopped) => return Err(SendError::Stopped),
@@ -219,7 +221,7 @@ impl Connection {
         }
         let id = batch.half();
         let (frames, count, price) = batch.rest();
-        let half = self.calls.get_mut(id.call).and_then(|call| call.out_half(self.role, id.half));
+        let half = self.calls.get_mut(id.call).and_then(|call| call.out_half(id.half));
         // Whether it takes them all, whatever their sizes.
         let at_once = half.filter(|half| {
             half.state == SenderState::Open
@@ -251,7 +253,7 @@ impl Connection {
 
     /// Whether the receiver of a half still wants messages: it is not ended, stopped or over.
     pub fn is_sendable(&self, id: Outbound) -> bool {
-        let half = self.calls.get(id.call).and_then(|call| call.out_half_ref(self.role, id.half));
+        let half = self.calls.get(id.call).and_then(|call| call.out_half_ref(id.half));
         half.is_some_and(|half| half.state == SenderState::Open)
     }
 
@@ -265,7 +267,7 @@ impl Connection {
     /// that is stopped or over is harmless.
     pub fn finish(&mut self, id: Outbound, end: Result<(), Fault>) -> Result<(), SendError> {
         let Some(call) = self.calls.get_mut(id.call) else { return Ok(()) };
-        let Some(half) = call.out_half(self.role, id.half) else { return Ok(()) };
+        let Some(half) = call.out_half(id.half) else { return Ok(()) };
         match half.state.step(SenderEvent::Finish) {
             Step::Illegal => return Err(SendError::Finished),
             Step::Late => return Ok(()),
@@ -291,9 +293,7 @@ impl Connection {
     /// of a call that was released, it is [`End::CallOver`].
     pub fn recv(&mut self, id: Inbound) -> Option<Received> {
         self.take_run_back(id);
-        let role = self.role;
-        let Some(half) = self.calls.get_mut(id.call).and_then(|call| call.in_half(role, id.half))
-        else {
+        let Some(half) = self.calls.get_mut(id.call).and_then(|call| call.in_half(id.half)) else {
             return Some(Received::End(self.inbound_over()));
         };
         if half.state.step(ReceiverEvent::Take) == Step::Late {
@@ -317,9 +317,7 @@ impl Connection {
             self.spare = spare.unwrap_or_default();
             self.spare_since = self.now;
         }
-        let role = self.role;
-        let Some(half) = self.calls.get_mut(id.call).and_then(|call| call.in_half(role, id.half))
-        else {
+        let Some(half) = self.calls.get_mut(id.call).and_then(|call| call.in_half(id.half)) else {
             return Taken::End(self.inbound_over());
         };
         if half.state.step(ReceiverEvent::Take) == Step::Late {
@@ -337,7 +335,7 @@ impl Connection {
     pub fn stop(&mut self, id: Inbound) {
         let role = self.role;
         let Some(call) = self.calls.get_mut(id.call) else { return };
-        let Some(half) = call.in_half(role, id.half) else { return };
+        let Some(half) = call.in_half(id.half) else { return };
         let Step::To(state) = half.state.step(ReceiverEvent::Stop) else { return };
         let window = half.window();
         half.state = state;
@@ -368,7 +366,7 @@ impl Connection {
                 self.refuse(id, RejectCode::Failed.into());
             }
             (CallState::Active, Role::Server) => {
-                for half in 1..=u8::try_from(call.incoming.len()).unwrap_or(u8::MAX) {
+                for half in 1..=u8::try_from(call.incoming().len()).unwrap_or(u8::MAX) {
                     self.stop(Inbound { call: id, half });
                 }
                 // Late if the reply is ending by itself.
@@ -399,8 +397,7 @@ impl Connection {
 
     /// The credit of the run that the application has worked through.
     fn take_run_back(&mut self, id: Inbound) {
-        let role = self.role;
-        let half = self.calls.get_mut(id.call).and_then(|call| call.in_half(role, id.half));
+        let half = self.calls.get_mut(id.call).and_then(|call| call.in_half(id.half));
         if let Some(paid) = half.map(|half| core::mem::take(&mut half.taken)).filter(|&n| n > 0) {
             self.give_back(id, paid);
         }
@@ -409,10 +406,8 @@ impl Connection {
     /// Returns credit to the half and the connection (R-CREDIT-5); a grant is owed once it is
     /// worth a frame (R-CREDIT-6).
     pub(super) fn give_back(&mut self, id: Inbound, paid: u64) {
-        let role = self.role;
         self.receive_credit.release(paid);
-        let Some(half) = self.calls.get_mut(id.call).and_then(|call| call.in_half(role, id.half))
-        else {
+        let Some(half) = self.calls.get_mut(id.call).and_then(|call| call.in_half(id.half)) else {
             return;
         };
         half.credit.release(paid);
@@ -423,8 +418,7 @@ impl Connection {
     }
 
     fn take_end(&mut self, id: Inbound) -> Option<End> {
-        let role = self.role;
-        let half = self.calls.get_mut(id.call)?.in_half(role, id.half)?;
+        let half = self.calls.get_mut(id.call)?.in_half(id.half)?;
         let end = half.end.clone()?;
         let paid = core::mem::take(&mut half.end_cost);
         self.receive_credit.release(paid);
@@ -460,7 +454,7 @@ impl Call<'_> {
 
     /// Why it was refused, as its caller learns.
     pub fn rejection(&self) -> Option<&Rejection> {
-        let reply = self.connection.calls.get(self.id)?.incoming.first()?;
+        let reply = self.connection.calls.get(self.id)?.incoming().first()?;
         match reply.end.as_ref()? {
             End::Rejected(rejection) => Some(rejection),
             End::Finished | End::Fault(_) | End::CallOver | End::Lost(_) => None,
@@ -484,7 +478,7 @@ impl Call<'_> {
         let call = self.answerable()?;
         let Step::To(state) = call.state.step(CallEvent::Accept) else { return Err(AnswerError) };
         call.state = state;
-        let halves = u8::try_from(call.incoming.len()).unwrap_or(u8::MAX);
+        let halves = u8::try_from(call.incoming().len()).unwrap_or(u8::MAX);
         self.connection.control.push_back(Control::Accept(self.id));
         for half in 1..=halves {
             self.connection.grow(Inbound { call: self.id, half });
@@ -506,13 +500,13 @@ impl Call<'_> {
     /// The half to send on: a callee's reply is 0, a caller's parameters are 1 and up. `None` if
     /// the call has no such half in this direction, or a callee has not accepted it yet (R-CALL-3).
     pub fn outbound(&self, half: u8) -> Option<Outbound> {
-        self.usable()?.outbound(self.connection.role, half)
+        self.usable()?.outbound(half)
     }
 
     /// The half to receive on: a caller's reply is 0, a callee's parameters are 1 and up. `None`
     /// if the call has no such half in this direction, or a callee has not accepted it yet.
     pub fn inbound(&self, half: u8) -> Option<Inbound> {
-        self.usable()?.inbound(self.connection.role, half)
+        self.usable()?.inbound(half)
     }
 
     fn usable(&self) -> Option<&CallRecord> {

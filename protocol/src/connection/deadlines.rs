@@ -130,7 +130,7 @@ impl Connection {
             };
         }
         if passed(self.deadlines.whole) {
-            let halves = self.calls.iter().flat_map(|call| &call.incoming);
+            let halves = self.calls.iter().flat_map(super::super::call::CallRecord::incoming);
             let oldest = halves.filter_map(|half| half.inbox.partial_since()).min();
             self.deadlines.whole = oldest.map(|since| since + self.deadlines.assembly);
             if passed(self.deadlines.whole) {

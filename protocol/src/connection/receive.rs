@@ -3,7 +3,7 @@ use alloc::boxed::Box;
 use bytes::Bytes;
 
 use super::{Connection, Control, Role};
-use crate::call::{CallRecord, InHalf};
+use crate::call::{CallRecord, Halves, InHalf, OutHalf};
 use crate::inbox::Inbox;
 use crate::state::{CallEvent, CallState, ReceiverEvent, ReceiverState, SenderEvent, Step};
 use crate::wire::{
@@ -121,7 +121,7 @@ impl Connection {
         let role = self.role;
         for call in self.calls.iter_mut() {
             let id = call.id;
-            for (place, half) in call.outgoing.iter_mut().enumerate() {
+            for (place, half) in call.outgoing_mut().iter_mut().enumerate() {
                 half.credit.raise(limits.half_window);
                 if core::mem::take(&mut half.blocked) {
                     let number = crate::call::half_number(place, role == Role::Server);
@@ -176,8 +176,10 @@ impl Connection {
         let id = self.calls.insert(open.call, |id| CallRecord {
             id,
             state: CallState::Pending,
-            outgoing: [crate::call::OutHalf::new(peer_window)].into(),
-            incoming: (0..open.parameters).map(|_| InHalf::new(own_window)).collect(),
+            halves: Halves::Callee {
+                reply: OutHalf::new(peer_window),
+                parameters: (0..open.parameters).map(|_| InHalf::new(own_window)).collect(),
+            },
             opening: None,
             request: Some(Box::new(request)),
             request_cost: price.into(),
@@ -308,10 +310,9 @@ impl Connection {
     /// Grows the window of a half that has used up half of it, as far as there is room
     /// (R-CREDIT-9).
     pub(super) fn grow(&mut self, id: Inbound) {
-        let role = self.role;
         // R-CALL-3: nothing is granted before the answer.
         let active = self.calls.get_mut(id.call).filter(|call| call.state == CallState::Active);
-        let Some(half) = active.and_then(|call| call.in_half(role, id.half)) else { return };
+        let Some(half) = active.and_then(|call| call.in_half(id.half)) else { return };
         let window = half.credit.window();
         if half.state != ReceiverState::Open || half.credit.available() > i64::from(window / 2) {
             return;
@@ -438,14 +439,13 @@ impl Connection {
     }
 
     fn stopped(&mut self, call: u32, number: u8) -> Result<(), Violation> {
-        let Some((id, place)) = self.sending(call, number)? else { return self.idle_frame() };
+        let Some(id) = self.sending(call, number)? else { return self.idle_frame() };
         if self.role == Role::Server {
             self.resets.take(self.now);
             self.end_call(id.call, CallEvent::Cancel, Outcome::Cancelled); // R-CALL-5
             return Ok(());
         }
-        let Some(half) = self.calls.get_mut(id.call).and_then(|call| call.outgoing.get_mut(place))
-        else {
+        let Some(half) = self.calls.get_mut(id.call).and_then(|call| call.out_half(number)) else {
             return Ok(());
         };
         let Step::To(state) = half.state.step(SenderEvent::Stop) else { return self.idle_frame() };
@@ -462,9 +462,8 @@ impl Connection {
     }
 
     fn granted(&mut self, call: u32, number: u8, amount: u32) -> Result<(), Violation> {
-        let Some((id, place)) = self.sending(call, number)? else { return self.idle_frame() };
-        let Some(half) = self.calls.get_mut(id.call).and_then(|call| call.outgoing.get_mut(place))
-        else {
+        let Some(id) = self.sending(call, number)? else { return self.idle_frame() };
+        let Some(half) = self.calls.get_mut(id.call).and_then(|call| call.out_half(number)) else {
             return Ok(());
         };
         match half.state.step(SenderEvent::Credit) {
@@ -542,19 +541,19 @@ impl Connection {
             (CallState::Pending, Role::Server) | (CallState::Active, _) => {}
         }
         let id = Inbound { call: record.id, half: number };
-        let half = record.in_half(role, number).ok_or(Violation::WrongHalf)?; // R-HALF-1
+        let half = record.in_half(number).ok_or(Violation::WrongHalf)?; // R-HALF-1
         Ok(Some((id, half, &mut self.receive_credit)))
     }
 
     /// The half that a receiver's frame names, if its call is not over.
-    fn sending(&mut self, call: u32, number: u8) -> Result<Option<(Outbound, usize)>, Violation> {
+    fn sending(&mut self, call: u32, number: u8) -> Result<Option<Outbound>, Violation> {
         let role = self.role;
         let Some(record) = self.live(call)? else { return Ok(None) };
-        let id = record.outbound(role, number).ok_or(Violation::WrongHalf)?; // R-HALF-1
+        let id = record.outbound(number).ok_or(Violation::WrongHalf)?; // R-HALF-1
         if role == Role::Client && record.state == CallState::Pending {
             return Err(Violation::AnswerOrder); // R-CALL-3
         }
-        Ok(Some((id, usize::from(number.saturating_sub(u8::from(role == Role::Client))))))
+        Ok(Some(id))
     }
 
     fn charge_connection(&mut self, price: u32) -> Result<(), Violation> {

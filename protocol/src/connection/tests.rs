@@ -40,7 +40,8 @@ fn the_audit_notices_each_figure_that_is_off() {
     check(|server| server.receive_credit.charge(1), "the connection holds other");
     check(
         |server| {
-            let mut halves = server.calls.iter_mut().flat_map(|call| &mut call.incoming);
+            let mut halves =
+                server.calls.iter_mut().flat_map(super::super::call::CallRecord::incoming_mut);
             halves.next().unwrap().credit.charge(1);
         },
         "a half holds other",

@@ -165,8 +165,7 @@ impl Connection {
     }
 
     fn grant_half(&mut self, id: Inbound) {
-        let role = self.role;
-        let half = self.calls.get_mut(id.call).and_then(|call| call.in_half(role, id.half));
+        let half = self.calls.get_mut(id.call).and_then(|call| call.in_half(id.half));
         let Some(half) = half else { return };
         half.granting = false;
         if half.state == ReceiverState::Open && half.credit.owed() > 0 {
@@ -187,10 +186,9 @@ impl Connection {
 
     /// One half's turn.
     fn half(&mut self, id: Outbound) {
-        let role = self.role;
         let chunk = self.chunk();
         let alone = self.ring.is_empty().then(|| FULL_PACKET.saturating_sub(self.packet.len()));
-        let half = self.calls.get_mut(id.call).and_then(|call| call.out_half(role, id.half));
+        let half = self.calls.get_mut(id.call).and_then(|call| call.out_half(id.half));
         let Some(half) = half else { return };
         half.in_ring = false;
         let before = half.outbox.bytes();
@@ -214,7 +212,7 @@ impl Connection {
         let (number, call_number) = (id.half, id.call.wire);
         let Some(call) = self.calls.get_mut(id.call) else { return };
         let answered = call.state == CallState::Active;
-        let Some(half) = call.out_half(role, number) else { return };
+        let Some(half) = call.out_half(number) else { return };
         let Step::To(state) = half.state.step(SenderEvent::Drained) else { return };
         half.state = state;
         let fault = half.fault.take();

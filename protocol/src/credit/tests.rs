@@ -12,7 +12,7 @@ fn grants_may_lift_a_half_above_its_window_and_up_to_the_ceiling() {
     assert_eq!(credit.grant(WINDOW_CEILING - 4_096), Err(Violation::Grant));
     assert_eq!(credit.available(), 4_097);
     assert_eq!(credit.grant(WINDOW_CEILING - 4_097), Ok(()));
-    assert_eq!(credit.available(), WINDOW_CEILING.into());
+    assert_eq!(credit.available(), i64::from(WINDOW_CEILING));
 }
 
 /// R-CREDIT-4.

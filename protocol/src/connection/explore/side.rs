@@ -364,7 +364,7 @@ impl Connection {
         (without_credit, hello_owed, token_owed, ping_owed, pong_owed, away_owed).hash(state);
         farewell.is_some().hash(state);
         for call in calls.iter() {
-            (call.id, call.state, &call.outgoing, &call.incoming, &call.opening).hash(state);
+            (call.id, call.state, &call.halves, &call.opening).hash(state);
             (call.request.is_some(), call.request_cost, call.released).hash(state);
         }
     }

@@ -1,0 +1,106 @@
+//! A queue that mostly holds one thing, and needs no memory of its own then.
+
+use alloc::collections::VecDeque;
+
+/// A queue with more room than this is cut down as it empties.
+const KEPT: usize = 8;
+
+#[derive(Debug)]
+#[cfg_attr(test, derive(Clone, Hash))]
+pub(crate) struct Queue<T> {
+    /// None only if the queue is empty.
+    first: Option<T>,
+    rest: VecDeque<T>,
+}
+
+impl<T> Default for Queue<T> {
+    fn default() -> Self {
+        Self { first: None, rest: VecDeque::new() }
+    }
+}
+
+impl<T> Queue<T> {
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    #[inline]
+    pub(crate) fn push_back(&mut self, item: T) {
+        match self.first {
+            None => self.first = Some(item),
+            Some(_) => self.rest.push_back(item),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn front_mut(&mut self) -> Option<&mut T> {
+        self.first.as_mut()
+    }
+
+    #[inline]
+    pub(crate) fn back_mut(&mut self) -> Option<&mut T> {
+        match self.rest.is_empty() {
+            true => self.first.as_mut(),
+            false => self.rest.back_mut(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn pop_front(&mut self) -> Option<T> {
+        let next = self.rest.pop_front();
+        let room = self.rest.capacity();
+        if room > KEPT && self.rest.len() < room / 4 {
+            self.rest.shrink_to(room / 2);
+        }
+        core::mem::replace(&mut self.first, next)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.first.iter().chain(&self.rest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Queue;
+
+    #[test]
+    fn what_comes_first_leaves_first() {
+        let mut queue = Queue::default();
+        assert!(queue.is_empty() && queue.pop_front().is_none());
+        let (mut pushed, mut popped) = (0, 0);
+        for (more, less) in [(1, 1), (2, 1), (100, 50), (3, 54), (1, 1)] {
+            for _ in 0..more {
+                queue.push_back(pushed);
+                pushed += 1;
+                assert_eq!(queue.back_mut(), Some(&mut (pushed - 1)));
+                assert_eq!(queue.front_mut(), Some(&mut popped.clone()));
+            }
+            assert!(queue.iter().copied().eq(popped..pushed));
+            for _ in 0..less {
+                assert_eq!(queue.pop_front(), Some(popped));
+                popped += 1;
+            }
+            assert_eq!(queue.is_empty(), popped == pushed);
+        }
+    }
+
+    #[test]
+    fn a_queue_that_was_long_keeps_little() {
+        let mut queue: Queue<u8> = Queue::default();
+        (0..200).for_each(|item| queue.push_back(item));
+        while queue.pop_front().is_some() {}
+        assert!(queue.rest.capacity() <= super::KEPT, "{}", queue.rest.capacity());
+    }
+
+    #[test]
+    fn one_thing_at_a_time_takes_no_memory() {
+        let mut queue = Queue::default();
+        for item in 0..100 {
+            queue.push_back(item);
+            assert_eq!(queue.pop_front(), Some(item));
+        }
+        assert_eq!(queue.rest.capacity(), 0);
+    }
+}
