@@ -285,6 +285,12 @@ impl Connection {
         self.stats
     }
 
+    /// Whether `poll_event` has something to tell.
+    #[inline]
+    pub fn has_event(&self) -> bool {
+        !self.events.is_empty()
+    }
+
     /// The next event, if something has happened. Events may be taken late, never too late.
     pub fn poll_event(&mut self) -> Option<Event> {
         let event = self.events.pop_front()?;

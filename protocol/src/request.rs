@@ -83,7 +83,8 @@ pub enum Payload<'a> {
 }
 
 impl Payload<'_> {
-    pub(crate) fn as_slice(&self) -> &[u8] {
+    /// Its bytes.
+    pub fn as_slice(&self) -> &[u8] {
         match self {
             Self::Borrowed(slice) => slice,
             Self::Shared(bytes) => bytes,

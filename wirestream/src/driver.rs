@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use wirestream_protocol::{CallId, CloseReason, Time};
+use wirestream_protocol::{CallId, CloseReason, Request, Time};
 
 use crate::line::Line;
 use crate::link::{Link, Wakes};
@@ -25,7 +25,7 @@ const SENT_PER_TURN: usize = 32;
 const CLOSING: Duration = Duration::from_secs(1);
 
 /// What happens to a call that the peer opened.
-pub(crate) type Incoming = Box<dyn FnMut(&Arc<Link>, CallId) + Send>;
+pub(crate) type Incoming = Box<dyn FnMut(&Arc<Link>, CallId, Request) + Send>;
 
 /// Drives one connection until it is over, and says why it ended.
 ///
@@ -116,8 +116,16 @@ impl Driver {
     fn dispatch_incoming(&mut self) {
         let Some(incoming) = &mut self.incoming else { return };
         loop {
-            let Some(id) = self.link.lock().incoming.pop_front() else { return };
-            incoming(&self.link, id);
+            let mut core = self.link.lock();
+            let Some(id) = core.incoming.pop_front() else { return };
+            let request = core.connection.call(id).and_then(|mut call| call.take_request());
+            match request {
+                Some(request) => {
+                    drop(core);
+                    incoming(&self.link, id, request);
+                }
+                None => core.connection.release(id), // it ended before anybody looked
+            }
         }
     }
 

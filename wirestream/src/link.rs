@@ -121,16 +121,21 @@ impl Link {
 
     /// Runs a verb of the application, then wakes whom it concerns, the driver included.
     pub(crate) fn with<R>(&self, verb: impl FnOnce(&mut Core) -> R) -> R {
-        let mut wakes = Wakes::default();
         let mut core = self.lock();
         let result = verb(&mut core);
-        core.dispatch(&mut wakes);
         let driver = self.rouse(&mut core);
+        let wakes = core.connection.has_event().then(|| {
+            let mut wakes = Wakes::default();
+            core.dispatch(&mut wakes);
+            wakes
+        });
         drop(core);
         if let Some(driver) = driver {
             driver.wake();
         }
-        wakes.wake(self);
+        if let Some(mut wakes) = wakes {
+            wakes.wake(self);
+        }
         result
     }
 

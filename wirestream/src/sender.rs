@@ -10,12 +10,12 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures_sink::Sink;
 use serde::Serialize;
-use wirestream_protocol::{Fault, Outbound, SendError as CoreSendError};
+use wirestream_protocol::{Fault, Outbound, Payload, SendError as CoreSendError};
 
 use crate::channel::Socket;
 use crate::codec::{KEPT, encode, encoded, fault, owned};
 use crate::error::{NoError, SendError, TrySendError};
-use crate::link::Link;
+use crate::link::{Core, Link};
 use crate::waiters::Waiter;
 
 /// Sends a stream of `T`, which may end with an error of type `E`.
@@ -174,42 +174,45 @@ impl<T: Serialize, E> Sender<T, E> {
         poll_fn(|cx| self.poll_send(&mut waiter, cx, message)).await
     }
 
-    /// Sends the one message of a reply and its end, together. A message that takes no bytes is
-    /// not sent: the end says it all (R-CALL-8).
+    /// Sends the one message of a reply and its end, together, if that is possible at once. A
+    /// message that takes no bytes is not sent: the end says it all (R-CALL-8).
     ///
     /// # Errors
-    /// One that cannot be sent, which fails the reply. A receiver that wants no more is none.
-    pub(crate) async fn send_last(self, message: T) -> Result<(), SendError> {
-        let message = match encode(&message) {
-            Ok(message) => message,
+    /// One that cannot be sent, which fails the reply, or cannot yet. A receiver that wants no more
+    /// is none.
+    pub(crate) fn send_last(self, message: &T) -> Result<(), Unsent<T, E>> {
+        let at_once = |bytes: &mut Vec<u8>| match self.target.get() {
+            Some((link, half)) if bytes.len() <= KEPT => link
+                .with(|core| send_and_finish(core, *half, &bytes[..]))
+                .ok_or_else(|| owned(bytes)),
+            _ => Err(owned(bytes)),
+        };
+        match encoded(message, at_once) {
+            Ok(Ok(sent)) => {
+                self.forget();
+                sent.map_err(Unsent::For)
+            }
+            Ok(Err(message)) => Err(Unsent::Yet(self, message)),
             Err(error) => {
                 self.end_with(Err(Fault::Failed));
-                return Err(SendError::Encode(error));
+                Err(Unsent::For(SendError::Encode(error)))
             }
-        };
+        }
+    }
+
+    /// Sends what [`send_last`](Self::send_last) could not yet.
+    pub(crate) async fn send_last_encoded(self, message: Bytes) -> Result<(), SendError> {
         let mut waiter = Waiter::default();
         let sent = poll_fn(|cx| {
             let target = ready!(self.poll_target(&mut waiter, cx));
             let Ok((link, half)) = target else { return Poll::Ready(Ok(())) };
             let mut _replaced = None;
-            link.with(|core| {
-                let sent = match message.is_empty() {
-                    true => Ok(()),
-                    false => core.connection.send(*half, &message[..]),
-                };
-                if sent == Err(CoreSendError::Blocked) {
+            link.with(|core| match send_and_finish(core, *half, message.clone()) {
+                Some(sent) => Poll::Ready(sent),
+                None => {
                     _replaced = core.wait_writable(*half, &mut waiter, cx);
-                    return Poll::Pending;
+                    Poll::Pending
                 }
-                // Late if the caller gave the call up.
-                let end = if sent.is_ok() { Ok(()) } else { Err(Fault::Failed) };
-                let _ = core.connection.finish(*half, end);
-                Poll::Ready(match sent {
-                    Err(CoreSendError::TooLarge { size, limit }) => {
-                        Err(SendError::TooLarge { size, limit })
-                    }
-                    _ => Ok(()),
-                })
             })
         })
         .await;
@@ -251,6 +254,36 @@ impl<T: Serialize, E> Sender<T, E> {
     pub fn into_sink(self) -> SenderSink<T, E> {
         SenderSink { sender: Some(self), message: None, waiter: Waiter::default() }
     }
+}
+
+/// The last message of a half was not sent.
+pub(crate) enum Unsent<T, E> {
+    /// It cannot be.
+    For(SendError),
+    /// There is no room at this time.
+    Yet(Sender<T, E>, Bytes),
+}
+
+/// Sends the last message of a half and its end. `None` if there is no room at this time.
+fn send_and_finish<'a>(
+    core: &mut Core,
+    half: Outbound,
+    message: impl Into<Payload<'a>>,
+) -> Option<Result<(), SendError>> {
+    let message = message.into();
+    let sent = match message.as_slice().is_empty() {
+        true => Ok(()),
+        false => core.connection.send(half, message),
+    };
+    if sent == Err(CoreSendError::Blocked) {
+        return None;
+    }
+    // Late if the caller gave the call up.
+    let _ = core.connection.finish(half, if sent.is_ok() { Ok(()) } else { Err(Fault::Failed) });
+    Some(match sent {
+        Err(CoreSendError::TooLarge { size, limit }) => Err(SendError::TooLarge { size, limit }),
+        _ => Ok(()),
+    })
 }
 
 /// Sends an encoded message, if that is possible at once; gives it back otherwise. What else there

@@ -11,7 +11,7 @@ pub use call::{Accepted, IncomingCall, NotImplemented};
 pub use endpoint::{Arguments, Endpoint, Failed, IntoFault, Parameters};
 pub use revocations::RevokeError;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
@@ -19,10 +19,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use tracing::Instrument;
 use wirestream_protocol::{
-    CallId, CloseReason, Config, Connection, Limits, LimitsError, RejectCode, Rejection, Role,
-    Time, Token,
+    CallId, CloseReason, Config, Connection, Limits, LimitsError, RejectCode, Rejection, Request,
+    Role, Time, Token,
 };
 
 use crate::authentication::{Access, Authentication, Revocation};
@@ -33,9 +32,10 @@ use crate::messages::{Hub, MessageConfig, Messages};
 use crate::metrics::{Ledger, Metrics};
 use crate::report;
 use crate::session::{Session, split_method};
-use crate::transport::{BoxFuture, Runtime, Transport};
+use crate::transport::{Runtime, Transport};
 use crate::waiters::{Waiter, Waiters};
-use access::{Authenticator, Caller, Guard};
+use access::{Admission, Authenticator, Caller, Guard};
+use call::Entrance;
 use endpoint::Method;
 
 /// Answers calls. Clones are the same server.
@@ -49,7 +49,7 @@ pub struct Server {
 
 struct Shared {
     limits: Limits,
-    endpoints: HashMap<String, HashMap<String, Method>>,
+    endpoints: BTreeMap<String, BTreeMap<String, Method>>,
     authenticator: Option<Authenticator>,
     guard: Arc<Guard>,
     hub: Arc<Hub>,
@@ -178,12 +178,12 @@ impl ServerBuilder {
         if let Some(setting) = self.messages.too_small() {
             return Err(BuildError::MessageConfig { setting });
         }
-        let mut endpoints = HashMap::new();
+        let mut endpoints = BTreeMap::new();
         for endpoint in self.endpoints {
             if endpoint.stray_contract {
                 return Err(BuildError::StrayContract(endpoint.name));
             }
-            let mut methods = HashMap::new();
+            let mut methods = BTreeMap::new();
             for (name, method) in endpoint.methods {
                 if method.access.is_protected() && self.authenticator.is_none() {
                     return Err(BuildError::NoAuthenticator(format!("{}.{name}", endpoint.name)));
@@ -284,7 +284,9 @@ impl Server {
             let _entered = server.shared.ledger.enter(&link);
             let dispatch = {
                 let server = server.clone();
-                move |_: &Arc<Link>, id| server.dispatch(&runtime, &open, id, peer)
+                move |_: &Arc<Link>, id, request| {
+                    server.dispatch(&runtime, &open, id, request, peer);
+                }
             };
             Driver::new(link, transport, timer, Some(Box::new(dispatch))).await
         }
@@ -358,15 +360,10 @@ impl Server {
         runtime: &Arc<dyn Runtime>,
         open: &Open,
         id: CallId,
+        request: Request,
         peer: Option<SocketAddr>,
     ) {
         let link = &open.link;
-        let request =
-            link.with(|core| core.connection.call(id).and_then(|mut call| call.take_request()));
-        let Some(request) = request else {
-            // It ended before anybody looked.
-            return link.with(|core| core.connection.release(id));
-        };
         let span = report::call(&link.span, &request.method);
         let method = match self.find(&request.method) {
             Ok(method) => method,
@@ -384,34 +381,31 @@ impl Server {
         let hub = Arc::clone(&self.shared.hub);
         let session = Session::new(request.method, peer, token, request.metadata, hub);
         link.watch(id, &span, Some(&session));
-        let incoming = IncomingCall {
+        let call = IncomingCall {
             link: Arc::clone(link),
             id,
-            session: session.clone(),
+            session,
             parameters: request.parameters,
             arguments: request.arguments,
             fingerprint: request.fingerprint,
         };
-        let handler = self.handler(method, incoming, open);
-        let run = call::run(Arc::clone(link), id, session, handler);
-        runtime.spawn(Box::pin(run.instrument(span)));
-    }
-
-    /// The method's future, behind the checks of who calls it.
-    fn handler(&self, method: &Method, call: IncomingCall, open: &Open) -> BoxFuture<()> {
         let known = call.session.token().is_some() && self.shared.authenticator.is_some();
-        if !known && !method.access.is_protected() {
-            return (method.handler)(call);
+        let entrance = (known || method.access.is_protected()).then(|| {
+            let admission = Admission {
+                guard: Arc::clone(&self.shared.guard),
+                access: Arc::clone(&method.access),
+                authenticator: self.shared.authenticator.clone(),
+                caller: Arc::clone(&open.caller),
+            };
+            Box::new(Entrance { admission, accepted: method.accepted.clone() })
+        });
+        if entrance.is_none()
+            && let Some(rejection) = call.differs_from(method.accepted.as_deref())
+        {
+            call.reject(rejection);
+            return link.with(|core| core.connection.release(id));
         }
-        let (shared, caller) = (Arc::clone(&self.shared), Arc::clone(&open.caller));
-        let (access, handler) = (Arc::clone(&method.access), Arc::clone(&method.handler));
-        Box::pin(async move {
-            let authenticator = shared.authenticator.as_ref();
-            match shared.guard.admit(&call, &access, authenticator, &caller).await {
-                Ok(_running) => handler(call).await,
-                Err(rejection) => call.reject(rejection),
-            }
-        })
+        runtime.spawn((method.run)(call, entrance, span));
     }
 
     fn find(&self, method: &str) -> Result<&Method, String> {

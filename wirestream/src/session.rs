@@ -324,7 +324,9 @@ impl Session {
     /// Ends what the session hears, and wakes who waits for it to be closed, from now on at once.
     fn begin_close(&self) {
         let mut state = self.state();
-        state.closed = true;
+        if std::mem::replace(&mut state.closed, true) {
+            return;
+        }
         let waiting: Vec<_> = state.waiting_for_close.take().collect();
         let Tied { listeners, seats } = state.tied.take().map(|tied| *tied).unwrap_or_default();
         drop(state);
@@ -356,15 +358,22 @@ impl fmt::Debug for Session {
 pub(crate) struct Unclosed(pub(crate) Session);
 
 impl Unclosed {
-    /// Closes the session, once: wakes who waits for it, runs the hooks in order, and drops what
-    /// it keeps.
-    pub(crate) async fn close(self) {
+    /// Closes the session, once: wakes who waits for it, runs the hooks in order, which is the
+    /// future's to do if there are any, and drops what it keeps.
+    pub(crate) fn close(self) -> Option<BoxFuture<()>> {
         self.0.begin_close();
-        while let Some(hook) = self.0.next_hook() {
+        let first = self.0.next_hook()?;
+        Some(Box::pin(self.run_hooks(first)))
+    }
+
+    async fn run_hooks(self, first: Hook) {
+        let mut next = Some(first);
+        while let Some(hook) = next {
             let run = AssertUnwindSafe(async move { hook().await });
             // The next one runs all the same.
             let done = run.catch_unwind().await;
             done.unwrap_or_else(|panic| report::close_hook_panicked(&self.0, panic));
+            next = self.0.next_hook();
         }
     }
 }

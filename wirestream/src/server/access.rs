@@ -131,20 +131,20 @@ struct Protected {
     access: Arc<Access>,
 }
 
-impl Guard {
-    fn calls(&self) -> MutexGuard<'_, Calls> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// What a call is asked on its way in.
+pub(super) struct Admission {
+    pub(super) guard: Arc<Guard>,
+    pub(super) access: Arc<Access>,
+    pub(super) authenticator: Option<Authenticator>,
+    /// Whom the connection's token belongs to.
+    pub(super) caller: Arc<Caller>,
+}
 
+impl Admission {
     /// Finds out who calls and whether that may be. What is returned keeps the call among those
     /// that a revocation ends.
-    pub(super) async fn admit(
-        self: &Arc<Self>,
-        call: &IncomingCall,
-        access: &Arc<Access>,
-        authenticator: Option<&Authenticator>,
-        connection: &Caller,
-    ) -> Result<Option<Running>, Rejection> {
+    pub(super) async fn admit(self, call: &IncomingCall) -> Result<Option<Running>, Rejection> {
+        let Self { guard, access, authenticator, caller } = &self;
         let session = &call.session;
         let (Some(token), Some(authenticator)) = (session.token(), authenticator) else {
             return match access.is_protected() {
@@ -152,14 +152,14 @@ impl Guard {
                 false => Ok(None),
             };
         };
-        let entry = Entry::new(self);
+        let entry = Entry::new(guard);
         let (own, now) = {
             let core = call.link.lock();
             (core.connection.peer_token() != Some(token), core.connection.now())
         };
         let answer = match own {
             true => look_up(authenticator, token.clone()).await,
-            false => connection.look_up(authenticator, token, now).await,
+            false => caller.look_up(authenticator, token, now).await,
         };
         match answer {
             Answer::Known(caller) => entry.finish(call, access, caller),
@@ -169,6 +169,12 @@ impl Guard {
             Answer::Unknown => Ok(None),
             Answer::Failed => Err(RejectCode::Failed.into()),
         }
+    }
+}
+
+impl Guard {
+    fn calls(&self) -> MutexGuard<'_, Calls> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends what is concerned. How many calls those were.

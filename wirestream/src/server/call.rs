@@ -1,6 +1,9 @@
+// An `async fn` keeps what it is given twice over, for as long as a call lives.
+#![allow(clippy::manual_async_fn)]
+
 use std::any::TypeId;
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
@@ -11,9 +14,11 @@ use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
+use pin_project_lite::pin_project;
 use serde::Serialize;
 use wirestream_protocol::{CallId, Fault, RejectCode, Rejection};
 
+use super::access::Admission;
 use super::endpoint::{Arguments, IntoFault, Parameters};
 use crate::codec::decode;
 use crate::contract::Fingerprint;
@@ -21,7 +26,7 @@ use crate::error::{NoError, SendError};
 use crate::link::Link;
 use crate::receiver::Receiver;
 use crate::report;
-use crate::sender::Sender;
+use crate::sender::{Sender, Unsent};
 use crate::session::{Session, Unclosed};
 use crate::transport::BoxFuture;
 
@@ -103,8 +108,8 @@ impl IncomingCall {
 
     /// The refusal of a caller whose contract is none of those that are `accepted`, the first of
     /// which is this side's own (R-OPEN-10).
-    pub(super) fn differs_from(&self, accepted: &[Fingerprint]) -> Option<Rejection> {
-        let theirs = self.fingerprint()?;
+    pub(super) fn differs_from(&self, accepted: Option<&[Fingerprint]>) -> Option<Rejection> {
+        let (theirs, accepted) = self.fingerprint().zip(accepted)?;
         if accepted.contains(&theirs) {
             return None;
         }
@@ -190,32 +195,37 @@ impl Accepted {
     ///
     /// Dropping the future cancels the reply, behind what was sent; before its first poll, it fails
     /// the reply.
-    pub async fn reply_stream<T: Serialize, E: IntoFault>(
+    pub fn reply_stream<T: Serialize, E: IntoFault>(
         mut self,
         stream: impl Stream<Item = Result<T, E>>,
-    ) {
-        let Some(reply) = self.reply::<T, E>() else { return };
-        let session = self.session.clone();
-        drop(self);
-        // Dropped behind the reply's end, which stands whatever happens then.
-        let mut stream = pin!(stream);
-        match reply.send_results(stream.as_mut()).await {
-            Ok(Ok(())) => reply.end_with(Ok(())),
-            Ok(Err(error)) => reply.end_with(Err(fault(&session, error))),
-            Err(SendError::Stopped | SendError::Lost(_)) => {}
-            // The message cannot be sent, and must not be missing silently.
-            Err(
-                error @ (SendError::TooLarge { .. } | SendError::Encode(_) | SendError::NotReady),
-            ) => {
-                report::reply_failed(&session, &error);
-                reply.end_with(Err(Fault::Failed));
+    ) -> impl Future<Output = ()> {
+        async move {
+            let Some(reply) = self.reply::<T, E>() else { return };
+            // Dropped behind the reply's end, which stands whatever happens then.
+            let mut stream = pin!(stream);
+            match reply.send_results(stream.as_mut()).await {
+                Ok(Ok(())) => reply.end_with(Ok(())),
+                Ok(Err(error)) => reply.end_with(Err(fault(&self.session, error))),
+                Err(SendError::Stopped | SendError::Lost(_)) => {}
+                // The message cannot be sent, and must not be missing silently.
+                Err(
+                    error @ (SendError::TooLarge { .. }
+                    | SendError::Encode(_)
+                    | SendError::NotReady),
+                ) => {
+                    report::reply_failed(&self.session, &error);
+                    reply.end_with(Err(Fault::Failed));
+                }
             }
         }
     }
 
     /// As [`reply_stream`](Self::reply_stream), with a stream that cannot fail.
-    pub async fn reply_items<T: Serialize>(self, stream: impl Stream<Item = T>) {
-        self.reply_stream(stream.map(Ok::<T, NoError>)).await;
+    pub fn reply_items<T: Serialize>(
+        self,
+        stream: impl Stream<Item = T>,
+    ) -> impl Future<Output = ()> {
+        self.reply_stream(stream.map(Ok::<T, NoError>))
     }
 
     /// Replies with what `value` resolves to. It may borrow as [`reply_stream`](Self::reply_stream)
@@ -223,26 +233,36 @@ impl Accepted {
     ///
     /// Dropping the future cancels the reply, behind what was sent; before its first poll, it fails
     /// the reply.
-    pub async fn reply_value<T: Serialize, E: IntoFault>(
+    pub fn reply_value<T: Serialize, E: IntoFault>(
         mut self,
         value: impl Future<Output = Result<T, E>>,
-    ) {
-        let Some(reply) = self.reply::<T, E>() else { return };
-        let session = self.session.clone();
-        drop(self);
-        match value.await {
-            Ok(value) => {
-                if let Err(error) = reply.send_last(value).await {
-                    report::reply_failed(&session, &error);
+    ) -> impl Future<Output = ()> {
+        async move {
+            let Some(reply) = self.reply::<T, E>() else { return };
+            let sent = match value.await {
+                Err(error) => return reply.end_with(Err(fault(&self.session, error))),
+                Ok(value) => reply.send_last(&value),
+            };
+            let sent = match sent {
+                Ok(()) => Ok(()),
+                Err(Unsent::For(error)) => Err(error),
+                // Boxed, as it is rare.
+                Err(Unsent::Yet(reply, message)) => {
+                    Box::pin(reply.send_last_encoded(message)).await
                 }
+            };
+            if let Err(error) = sent {
+                report::reply_failed(&self.session, &error);
             }
-            Err(error) => reply.end_with(Err(fault(&session, error))),
         }
     }
 
     /// As [`reply_value`](Self::reply_value), with a future that cannot fail.
-    pub async fn reply_item<T: Serialize>(self, value: impl Future<Output = T>) {
-        self.reply_value(value.map(Ok::<T, NoError>)).await;
+    pub fn reply_item<T: Serialize>(
+        self,
+        value: impl Future<Output = T>,
+    ) -> impl Future<Output = ()> {
+        self.reply_value(value.map(Ok::<T, NoError>))
     }
 }
 
@@ -294,31 +314,91 @@ impl<T> fmt::Debug for NotImplemented<T> {
     }
 }
 
-/// Runs a method until it returns, panics, or its call is over; then frees the call's slot and
-/// closes its session. In that order: the slot stays taken until the handler was dropped
-/// (R-CALL-6).
-pub(super) async fn run(link: Arc<Link>, id: CallId, session: Session, handler: BoxFuture<()>) {
-    let unclosed = Unclosed(session.clone());
-    let slot = Slot { link, id };
-    let is_live = slot.link.with(|core| core.attach(id, session.clone()));
-    let mut handler = AssertUnwindSafe(handler).catch_unwind();
-    let mut listeners = Listeners::default();
-    if is_live {
-        let done = poll_fn(|cx| {
-            if session.poll_call_ended(&mut listeners.new, cx).is_ready() {
-                return Poll::Ready(Ok(()));
-            }
-            listeners.poll(cx);
-            handler.poll_unpin(cx)
-        });
-        // Its reply failed as the panic dropped it.
-        done.await.unwrap_or_else(|panic| report::method_panicked(&session, panic));
+/// What a call passes before it comes to its method, if its caller matters.
+pub(super) struct Entrance {
+    pub(super) admission: Admission,
+    /// The contracts that the caller may be built with, if that matters.
+    pub(super) accepted: Option<Arc<[Fingerprint]>>,
+}
+
+/// Lets a call in to its method, or refuses it.
+pub(super) fn enter<Fut: Future<Output = ()>>(
+    call: IncomingCall,
+    entrance: Option<Box<Entrance>>,
+    method: Arc<impl Fn(IncomingCall) -> Fut>,
+) -> impl Future<Output = ()> {
+    async move {
+        let Some(entrance) = entrance else { return method(call).await };
+        let Entrance { admission, accepted } = *entrance;
+        // Boxed, as a call takes its room for as long as it lives.
+        match Box::pin(admission.admit(&call)).await {
+            Err(rejection) => call.reject(rejection),
+            Ok(_running) => match call.differs_from(accepted.as_deref()) {
+                Some(rejection) => call.reject(rejection),
+                None => method(call).await,
+            },
+        }
     }
-    catch_unwind(AssertUnwindSafe(|| drop(handler)))
-        .unwrap_or_else(|panic| report::method_panicked(&session, panic));
-    catch_unwind(AssertUnwindSafe(|| drop(listeners))).unwrap_or_else(std::mem::forget);
-    drop(slot);
-    unclosed.close().await;
+}
+
+pin_project! {
+    /// What runs a call: its handler until that is done, panics, or the call is over. Then it frees
+    /// the call's slot and closes its session. In that order: the slot stays taken until the
+    /// handler was dropped (R-CALL-6).
+    ///
+    /// It is written out as it is, so that it takes little more room than the handler does.
+    pub(super) struct Task<H> {
+        #[pin]
+        handler: Option<H>,
+        listeners: Listeners,
+        slot: Option<Slot>,
+        session: Option<Unclosed>,
+        hooks: Option<BoxFuture<()>>,
+    }
+}
+
+impl<H: Future<Output = ()>> Task<H> {
+    /// `handler` is what is done with the call, which is told of its end from now on.
+    pub(super) fn new(link: Arc<Link>, id: CallId, session: Session, handler: H) -> Self {
+        let is_live = link.lock().attach(id, session.clone());
+        Self {
+            handler: is_live.then_some(handler),
+            listeners: Listeners::default(),
+            slot: Some(Slot { link, id }),
+            session: Some(Unclosed(session)),
+            hooks: None,
+        }
+    }
+}
+
+impl<H: Future<Output = ()>> Future for Task<H> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        if let Some(Unclosed(session)) = this.session {
+            if let Some(handler) = this.handler.as_mut().as_pin_mut() {
+                let panic_of = |panic| report::method_panicked(session, panic);
+                if session.poll_call_ended(&mut this.listeners.new, cx).is_pending() {
+                    this.listeners.poll(cx);
+                    match catch_unwind(AssertUnwindSafe(|| handler.poll(cx))) {
+                        Ok(Poll::Pending) => return Poll::Pending,
+                        Ok(Poll::Ready(())) => {}
+                        Err(panic) => panic_of(panic), // its reply failed as that dropped it
+                    }
+                }
+                let dropped = catch_unwind(AssertUnwindSafe(|| this.handler.set(None)));
+                dropped.unwrap_or_else(panic_of);
+            }
+            let listeners = std::mem::take(this.listeners);
+            catch_unwind(AssertUnwindSafe(|| drop(listeners))).unwrap_or_else(std::mem::forget);
+            *this.slot = None;
+        }
+        if let Some(session) = this.session.take() {
+            *this.hooks = session.close();
+        }
+        this.hooks.as_mut().map_or(Poll::Ready(()), |hooks| hooks.as_mut().poll(cx))
+    }
 }
 
 /// The listeners of a session, each run until it was removed.

@@ -1,26 +1,30 @@
 use std::fmt;
-use std::future::{Future, ready};
+use std::future::Future;
 use std::sync::Arc;
 
 use futures_core::Stream;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tracing::{Instrument, Span};
 use wirestream_protocol::Fault;
 
-use super::call::{Accepted, IncomingCall};
+use super::call::{Accepted, Entrance, IncomingCall, Task, enter};
 use crate::authentication::Access;
 use crate::codec::fault;
-use crate::contract::Contract;
+use crate::contract::{Contract, Fingerprint};
 use crate::receiver::Receiver;
 use crate::session::Session;
 use crate::transport::BoxFuture;
 
-type Handler = Arc<dyn Fn(IncomingCall) -> BoxFuture<()> + Send + Sync>;
+/// Makes what a call's task does, all of it in one piece of memory.
+type Run = Box<dyn Fn(IncomingCall, Option<Box<Entrance>>, Span) -> BoxFuture<()> + Send + Sync>;
 
 /// What there is under a method's name.
 pub(super) struct Method {
-    pub(super) handler: Handler,
+    pub(super) run: Run,
     pub(super) access: Arc<Access>,
+    /// The contracts that its callers may be built with, if that matters.
+    pub(super) accepted: Option<Arc<[Fingerprint]>>,
 }
 
 /// A named set of methods.
@@ -112,11 +116,13 @@ impl Endpoint {
     {
         // The method's own code runs within the call's task, not where calls come in.
         let method = Arc::new(method);
-        let handler: Handler = Arc::new(move |call| {
-            let method = Arc::clone(&method);
-            Box::pin(async move { method(call).await })
+        let run: Run = Box::new(move |call, entrance, span| {
+            let (link, id, session) = (Arc::clone(&call.link), call.id, call.session.clone());
+            let handler = enter(call, entrance, Arc::clone(&method));
+            Box::pin(Task::new(link, id, session, handler).instrument(span))
         });
-        self.methods.push((name.into(), Method { handler, access: Arc::default() }));
+        let method = Method { run, access: Arc::default(), accepted: None };
+        self.methods.push((name.into(), method));
         self
     }
 
@@ -132,15 +138,7 @@ impl Endpoint {
             self.stray_contract = true;
             return self;
         };
-        let accepted = contract.accepted();
-        let handler = Arc::clone(&method.handler);
-        method.handler = Arc::new(move |call| match call.differs_from(&accepted) {
-            None => handler(call),
-            Some(rejection) => {
-                call.reject(rejection);
-                Box::pin(ready(()))
-            }
-        });
+        method.accepted = Some(contract.accepted().into());
         self
     }
 
