@@ -96,9 +96,9 @@ const IDLE: usize = 500;
 /// of this version, of which no more than a tenth may be lost. In memory, the pipes are in it.
 fn idle_bytes(net: Net) -> (usize, usize) {
     match net {
-        Net::Memory => (2_749, 2_013),
-        Net::Tokio => (7_582, 2_002),
-        Net::Smol => (7_688, 1_963),
+        Net::Memory => (2_749, 1_677),
+        Net::Tokio => (5_534, 1_666),
+        Net::Smol => (5_631, 1_627),
     }
 }
 

@@ -10,8 +10,9 @@ use wirestream_websocket::ReadAhead;
 use crate::MaybeTls;
 
 /// Reads that may follow one another before the task has to wait. A read is one of tungstenite's
-/// read buffer at most, 4 KiB, which holds some 700 of the smallest frames.
-pub(crate) const READS_PER_TURN: u8 = 8;
+/// read buffer, 2 KiB, which holds some 350 of the smallest frames; a larger one counts for several.
+pub(crate) const READS_PER_TURN: u8 = 16;
+const READ: usize = 2 * 1024;
 
 /// A stream that makes its reader wait now and then, so that other tasks get their turn although
 /// the peer sends faster than one can read. smol itself has no such budget.
@@ -64,13 +65,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         bytes: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         let reads = std::mem::take(&mut self.reads);
-        if reads == READS_PER_TURN {
+        if reads >= READS_PER_TURN {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         let Self { stream, ahead, .. } = &mut *self;
         let read = ready!(ahead.poll_read(bytes, |bytes| Pin::new(stream).poll_read(cx, bytes)));
-        self.reads = reads + 1;
+        let size = read.as_ref().map_or(0, |&count| count.div_ceil(READ));
+        self.reads = reads.saturating_add(u8::try_from(size.max(1)).unwrap_or(u8::MAX));
         Poll::Ready(read)
     }
 }

@@ -18,9 +18,9 @@ use wirestream_smol::{AcceptError, Origins, Refusal, Side, Smol, WebSocket, acce
 /// A burst, and one of frames so small that it has as many of them.
 const BURST: usize = 30 << 20;
 const OF_SMALL_FRAMES: usize = 3 << 20;
-/// What a task reads in one go at most: eight reads of tungstenite's buffer, which may have grown
+/// What a task reads in one go at most: sixteen reads of tungstenite's buffer, which may have grown
 /// to twice its size.
-const TURN: usize = 8 * 8 * 1024;
+const TURN: usize = 16 * 4 * 1024;
 
 const FINAL: u8 = 0x80;
 const CONTINUATION: u8 = 0;

@@ -9,7 +9,7 @@ use crate::config::READ_BUFFER;
 mod tests;
 
 /// What is read at once while a peer sends much.
-const AHEAD: usize = 4 * READ_BUFFER;
+const AHEAD: usize = 8 * READ_BUFFER;
 
 /// Reads ahead while much comes in: fewer reads of the stream below, and tungstenite's own buffer,
 /// which it keeps for good and zeroes before each read, can be small.

@@ -6,7 +6,7 @@ mod tests;
 
 /// Allocated with each connection and zeroed before each read: small, for many idle connections.
 /// Busy ones have [`ReadAhead`](crate::ReadAhead).
-pub(crate) const READ_BUFFER: usize = 4 * 1024;
+pub(crate) const READ_BUFFER: usize = 2 * 1024;
 /// Two full packets are written at once, which wakes the peer half as often; fewer wait for the
 /// flush.
 const WRITE_BUFFER: usize = 2 * FULL_PACKET;

@@ -19,7 +19,7 @@ use crate::work::block_on;
 
 const ANY_PORT: &str = "127.0.0.1:0";
 /// As Wirestream's.
-const READ_BUFFER: usize = 4 * 1024;
+const READ_BUFFER: usize = 2 * 1024;
 
 /// Connections of the raw server, and those of them that have had a message.
 static RAW: [AtomicUsize; 2] = [AtomicUsize::new(0), AtomicUsize::new(0)];

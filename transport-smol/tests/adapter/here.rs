@@ -10,8 +10,8 @@ pub(crate) use wirestream_smol::*;
 
 use crate::shared::PATIENCE;
 
-/// Eight reads, each at most twice the read buffer.
-pub(crate) const READ_PER_POLL: usize = 8 * 8 * 1024;
+/// Sixteen reads, each at most twice the read buffer.
+pub(crate) const READ_PER_POLL: usize = 16 * 4 * 1024;
 
 pub(crate) fn run(future: impl Future<Output = ()> + Send + 'static) {
     smol::spawn(future).detach();

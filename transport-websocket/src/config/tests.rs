@@ -8,7 +8,7 @@ fn every_buffer_and_message_is_bounded() {
     let config = config();
     assert_eq!(config.max_message_size, Some(MAX_PACKET));
     assert_eq!(config.max_frame_size, Some(MAX_PACKET));
-    assert_eq!(config.read_buffer_size, 4 * 1024);
+    assert_eq!(config.read_buffer_size, 2 * 1024);
     assert!(config.max_write_buffer_size <= 2 * MAX_PACKET);
     assert!(!config.accept_unmasked_frames);
 }

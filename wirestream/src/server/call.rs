@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -18,7 +18,7 @@ use pin_project_lite::pin_project;
 use serde::Serialize;
 use wirestream_protocol::{CallId, Fault, RejectCode, Rejection};
 
-use super::access::Admission;
+use super::access::{Admission, Running};
 use super::endpoint::{Arguments, IntoFault, Parameters};
 use crate::codec::decode;
 use crate::contract::Fingerprint;
@@ -321,35 +321,74 @@ pub(super) struct Entrance {
     pub(super) accepted: Option<Arc<[Fingerprint]>>,
 }
 
-/// Lets a call in to its method, or refuses it.
-pub(super) fn enter<Fut: Future<Output = ()>>(
-    call: IncomingCall,
-    entrance: Option<Box<Entrance>>,
-    method: Arc<impl Fn(IncomingCall) -> Fut>,
-) -> impl Future<Output = ()> {
-    async move {
-        let Some(entrance) = entrance else { return method(call).await };
-        let Entrance { admission, accepted } = *entrance;
-        // Boxed, as a call takes its room for as long as it lives.
-        match Box::pin(admission.admit(&call)).await {
-            Err(rejection) => call.reject(rejection),
-            Ok(_running) => match call.differs_from(accepted.as_deref()) {
-                Some(rejection) => call.reject(rejection),
-                None => method(call).await,
-            },
+impl Entrance {
+    /// Lets a call in, which is given back, or refuses it.
+    async fn admit(self: Box<Self>, call: IncomingCall) -> Option<(IncomingCall, Option<Running>)> {
+        let Self { admission, accepted } = *self;
+        let admitted = admission.admit(&call).await;
+        let admitted = admitted.and_then(|running| match call.differs_from(accepted.as_deref()) {
+            None => Ok(running),
+            Some(rejection) => Err(rejection),
+        });
+        match admitted {
+            Ok(running) => Some((call, running)),
+            Err(rejection) => {
+                call.reject(rejection);
+                None
+            }
+        }
+    }
+}
+
+/// What a call is let in with, and what keeps it among those that a revocation ends.
+type Admitting = BoxFuture<Option<(IncomingCall, Option<Running>)>>;
+
+pin_project! {
+    /// What is done with a call, in one piece of memory: an `async fn` would keep room for the call,
+    /// and for what else it has moved on, for as long as the method runs.
+    #[project = Stage]
+    enum Handler<F, Fut> {
+        Waiting { call: Option<(IncomingCall, Arc<F>)> },
+        Admitting { admitting: Admitting, method: Arc<F> },
+        Running { #[pin] method: Fut, running: Option<Running> },
+        Done,
+    }
+}
+
+impl<F: Fn(IncomingCall) -> Fut, Fut: Future<Output = ()>> Handler<F, Fut> {
+    fn new(call: IncomingCall, entrance: Option<Box<Entrance>>, method: Arc<F>) -> Self {
+        match entrance {
+            None => Self::Waiting { call: Some((call, method)) },
+            // Boxed, as a call takes its room for as long as it lives.
+            Some(entrance) => Self::Admitting { admitting: Box::pin(entrance.admit(call)), method },
+        }
+    }
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let next = match self.as_mut().project() {
+                Stage::Waiting { call } => call
+                    .take()
+                    .map(|(call, method)| Self::Running { method: method(call), running: None }),
+                Stage::Admitting { admitting, method } => {
+                    let admitted = ready!(admitting.as_mut().poll(cx));
+                    admitted.map(|(call, running)| Self::Running { method: method(call), running })
+                }
+                Stage::Running { method, .. } => return method.poll(cx),
+                Stage::Done => return Poll::Ready(()),
+            };
+            self.set(next.unwrap_or(Self::Done));
         }
     }
 }
 
 pin_project! {
-    /// What runs a call: its handler until that is done, panics, or the call is over. Then it frees
+    /// What runs a call: its method until that is done, panics, or the call is over. Then it frees
     /// the call's slot and closes its session. In that order: the slot stays taken until the
     /// handler was dropped (R-CALL-6).
-    ///
-    /// It is written out as it is, so that it takes little more room than the handler does.
-    pub(super) struct Task<H> {
+    pub(super) struct Task<F, Fut> {
         #[pin]
-        handler: Option<H>,
+        handler: Handler<F, Fut>,
         listeners: Listeners,
         slot: Option<Slot>,
         session: Option<Unclosed>,
@@ -357,39 +396,42 @@ pin_project! {
     }
 }
 
-impl<H: Future<Output = ()>> Task<H> {
-    /// `handler` is what is done with the call, which is told of its end from now on.
-    pub(super) fn new(link: Arc<Link>, id: CallId, session: Session, handler: H) -> Self {
-        let is_live = link.lock().attach(id, session.clone());
+impl<F: Fn(IncomingCall) -> Fut, Fut: Future<Output = ()>> Task<F, Fut> {
+    /// The call's session is told of its end from now on.
+    pub(super) fn new(call: IncomingCall, entrance: Option<Box<Entrance>>, method: Arc<F>) -> Self {
+        let session = call.session.clone();
+        let slot = Slot { link: Arc::clone(&call.link), id: call.id };
+        let is_live = slot.link.lock().attach(slot.id, session.clone());
         Self {
-            handler: is_live.then_some(handler),
+            handler: match is_live {
+                true => Handler::new(call, entrance, method),
+                false => Handler::Done,
+            },
             listeners: Listeners::default(),
-            slot: Some(Slot { link, id }),
+            slot: Some(slot),
             session: Some(Unclosed(session)),
             hooks: None,
         }
     }
 }
 
-impl<H: Future<Output = ()>> Future for Task<H> {
+impl<F: Fn(IncomingCall) -> Fut, Fut: Future<Output = ()>> Future for Task<F, Fut> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
         if let Some(Unclosed(session)) = this.session {
-            if let Some(handler) = this.handler.as_mut().as_pin_mut() {
-                let panic_of = |panic| report::method_panicked(session, panic);
-                if session.poll_call_ended(&mut this.listeners.new, cx).is_pending() {
-                    this.listeners.poll(cx);
-                    match catch_unwind(AssertUnwindSafe(|| handler.poll(cx))) {
-                        Ok(Poll::Pending) => return Poll::Pending,
-                        Ok(Poll::Ready(())) => {}
-                        Err(panic) => panic_of(panic), // its reply failed as that dropped it
-                    }
+            let panicked = |panic| report::method_panicked(session, panic);
+            if session.poll_call_ended(&mut this.listeners.new, cx).is_pending() {
+                this.listeners.poll(cx);
+                match catch_unwind(AssertUnwindSafe(|| this.handler.as_mut().poll(cx))) {
+                    Ok(Poll::Pending) => return Poll::Pending,
+                    Ok(Poll::Ready(())) => {}
+                    Err(panic) => panicked(panic), // its reply failed as that dropped it
                 }
-                let dropped = catch_unwind(AssertUnwindSafe(|| this.handler.set(None)));
-                dropped.unwrap_or_else(panic_of);
             }
+            let dropped = catch_unwind(AssertUnwindSafe(|| this.handler.set(Handler::Done)));
+            dropped.unwrap_or_else(panicked);
             let listeners = std::mem::take(this.listeners);
             catch_unwind(AssertUnwindSafe(|| drop(listeners))).unwrap_or_else(std::mem::forget);
             *this.slot = None;

@@ -3,12 +3,14 @@ use std::future::Future;
 use std::sync::Arc;
 
 use futures_core::Stream;
+use futures_util::FutureExt;
+use futures_util::future::OptionFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::{Instrument, Span};
 use wirestream_protocol::Fault;
 
-use super::call::{Accepted, Entrance, IncomingCall, Task, enter};
+use super::call::{Accepted, Entrance, IncomingCall, Task};
 use crate::authentication::Access;
 use crate::codec::fault;
 use crate::contract::{Contract, Fingerprint};
@@ -76,14 +78,13 @@ impl Endpoint {
         S: Stream<Item = Result<T, E>> + Send + 'static,
         F: Fn(Session, A, P) -> S + Send + Sync + 'static,
     {
-        let method = Arc::new(method);
         self.method(name, move |call| {
-            let method = Arc::clone(&method);
-            async move {
-                let Some((accepted, arguments, parameters)) = call.prepare() else { return };
+            let prepared = call.prepare();
+            OptionFuture::from(prepared.map(|(accepted, arguments, parameters)| {
                 let session = accepted.session().clone();
-                accepted.reply_stream(method(session, arguments, parameters)).await;
-            }
+                accepted.reply_stream(method(session, arguments, parameters))
+            }))
+            .map(drop)
         })
     }
 
@@ -97,14 +98,13 @@ impl Endpoint {
         Fut: Future<Output = Result<T, E>> + Send + 'static,
         F: Fn(Session, A, P) -> Fut + Send + Sync + 'static,
     {
-        let method = Arc::new(method);
         self.method(name, move |call| {
-            let method = Arc::clone(&method);
-            async move {
-                let Some((accepted, arguments, parameters)) = call.prepare() else { return };
+            let prepared = call.prepare();
+            OptionFuture::from(prepared.map(|(accepted, arguments, parameters)| {
                 let session = accepted.session().clone();
-                accepted.reply_value(method(session, arguments, parameters)).await;
-            }
+                accepted.reply_value(method(session, arguments, parameters))
+            }))
+            .map(drop)
         })
     }
 
@@ -117,9 +117,7 @@ impl Endpoint {
         // The method's own code runs within the call's task, not where calls come in.
         let method = Arc::new(method);
         let run: Run = Box::new(move |call, entrance, span| {
-            let (link, id, session) = (Arc::clone(&call.link), call.id, call.session.clone());
-            let handler = enter(call, entrance, Arc::clone(&method));
-            Box::pin(Task::new(link, id, session, handler).instrument(span))
+            Box::pin(Task::new(call, entrance, Arc::clone(&method)).instrument(span))
         });
         let method = Method { run, access: Arc::default(), accepted: None };
         self.methods.push((name.into(), method));
