@@ -87,11 +87,22 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_that_was_long_keeps_little() {
+    fn a_queue_that_was_long_is_cut_by_half_once_three_quarters_are_free() {
         let mut queue: Queue<u8> = Queue::default();
-        (0..200).for_each(|item| queue.push_back(item));
-        while queue.pop_front().is_some() {}
-        assert!(queue.rest.capacity() <= super::KEPT, "{}", queue.rest.capacity());
+        (0..=200).for_each(|item| queue.push_back(item));
+        assert_eq!(queue.rest.capacity(), 256);
+        let mut pop_to = |left, room| {
+            while queue.rest.len() > left {
+                queue.pop_front();
+            }
+            assert_eq!(queue.rest.capacity(), room, "{left} are left");
+        };
+        pop_to(64, 256);
+        pop_to(63, 128);
+        pop_to(32, 128);
+        pop_to(31, 64);
+        pop_to(3, 8);
+        pop_to(0, 8); // as little as a short queue may keep
     }
 
     #[test]
