@@ -57,6 +57,19 @@ pub(crate) fn read_failure(error: Error) -> Option<TransportError> {
     }
 }
 
+/// The message that tells a peer that what it sent is no WebSocket's (R-WS-8).
+pub(crate) fn accusation(error: &Error) -> Option<Message> {
+    let code = match error {
+        Error::Protocol(
+            ProtocolError::ResetWithoutClosingHandshake | ProtocolError::ReceivedAfterClosing,
+        ) => return None,
+        Error::Protocol(_) => CloseCode::Protocol,
+        Error::Utf8(_) => CloseCode::Invalid,
+        _ => return None,
+    };
+    Some(Message::Close(Some(CloseFrame { code, reason: "".into() })))
+}
+
 /// What a failed write means.
 pub(crate) fn write_failure(error: Error) -> TransportError {
     match error {

@@ -8,7 +8,7 @@ use tungstenite::protocol::Role;
 use tungstenite::{Error, Message};
 use wirestream::TransportError;
 
-use crate::message::{Incoming, goodbye, incoming, read_failure, write_failure};
+use crate::message::{Incoming, accusation, goodbye, incoming, read_failure, write_failure};
 
 /// Messages without a packet, and rests of a connection that ends, that one poll reads at most.
 /// What one message costs while it comes in pieces is for the stream below to bound.
@@ -94,13 +94,21 @@ where
                         let _ = self.messages.poll_flush_unpin(cx);
                     }
                 },
-                Some(Err(error)) => match read_failure(error) {
-                    Some(failure) => {
-                        self.reading = Reading::Failed;
-                        return Poll::Ready(Some(Err(failure)));
+                Some(Err(error)) => {
+                    if let Some(accusation) = accusation(&error) {
+                        // As far as the socket takes it now: nobody polls what has failed.
+                        let _ = self.messages.start_send_unpin(accusation);
+                        let _ = self.messages.poll_flush_unpin(cx);
+                        self.goodbye_sent = true;
                     }
-                    None => self.reading = Reading::Ended,
-                },
+                    match read_failure(error) {
+                        Some(failure) => {
+                            self.reading = Reading::Failed;
+                            return Poll::Ready(Some(Err(failure)));
+                        }
+                        None => self.reading = Reading::Ended,
+                    }
+                }
                 None => self.reading = Reading::Ended,
             }
         }

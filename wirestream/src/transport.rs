@@ -16,7 +16,8 @@ use wirestream_protocol::{Time, Violation};
 /// One task owns it, its driver, and polls all of it; a task that sends a lot polls
 /// [`poll_send`](Self::poll_send) too, never at the same time, and with the driver's waker in the
 /// context. Each `poll_` method registers the context's waker when it answers `Pending`, as usual.
-/// After an error or the end it is only dropped.
+/// After an I/O error or the end it is only dropped; after a violation, what tells the peer so is
+/// sent, and it is closed.
 pub trait Transport: Send + Unpin + 'static {
     /// The next packet; `None` once the peer has ended in order.
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, TransportError>>>;

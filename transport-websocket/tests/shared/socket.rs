@@ -120,8 +120,11 @@ fn a_frame_with_reserved_bits_is_an_error() {
     }
 }
 
+/// R-WS-8
 #[test]
-fn frames_that_break_the_websocket_protocol_are_errors() {
+fn frames_that_break_the_websocket_protocol_are_errors_and_the_peer_is_told() {
+    let protocol_error = b"\x88\x02\x03\xea";
+    let invalid_data = b"\x88\x02\x03\xef";
     for bytes in [
         bare_frame(FINAL | BINARY, b"unmasked", None),
         frame(FINAL | CONTINUATION, b"nothing to continue"),
@@ -136,6 +139,11 @@ fn frames_that_break_the_websocket_protocol_are_errors() {
         let (mut socket, mut raw) = Listening::new().pair();
         raw.write_all(&bytes).unwrap();
         assert_eq!(io_kind(recv(&mut socket)), io::ErrorKind::InvalidData, "{bytes:?}");
+        drop(socket);
+        let mut told = Vec::new();
+        raw.read_to_end(&mut told).unwrap();
+        let code = if bytes[0] == FINAL | TEXT { invalid_data } else { protocol_error };
+        assert_eq!(told, code, "{bytes:?}");
     }
 }
 
