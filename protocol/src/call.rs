@@ -357,8 +357,13 @@ impl CallTable {
         let record = place.take_if(|record| record.id == id)?;
         self.slot_of.remove(&id.wire);
         self.free.push(id.slot);
-        if self.slot_of.is_empty() && self.slots.len() > KEPT_SLOTS {
-            *self = Self::default(); // a burst of calls leaves no memory behind
+        if self.slot_of.is_empty() {
+            if self.slots.len() > KEPT_SLOTS {
+                *self = Self::default(); // a burst of calls leaves no memory behind
+            }
+            // A slot is as large as a call.
+            self.slots = Vec::new();
+            self.free.clear();
         }
         Some(record)
     }
