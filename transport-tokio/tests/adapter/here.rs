@@ -13,7 +13,7 @@ pub(crate) use wirestream_tokio::*;
 use crate::shared::PATIENCE;
 
 /// tokio's budget of 128 operations, each at most twice the read buffer.
-pub(crate) const READ_PER_POLL: usize = 128 * 8 * 1024;
+pub(crate) const READ_PER_POLL: usize = 128 * 4 * 1024;
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
 

@@ -56,12 +56,12 @@ fn one_object_of_each_type_is_kept_and_the_one_before_is_returned() {
     assert_eq!(session.get::<&str>().as_deref(), Some(&"one"));
 }
 
-/// F9
 fn close(session: Session) {
     let hooks = Unclosed(session).close();
     hooks.map_or(Some(()), FutureExt::now_or_never).expect("no hook waits");
 }
 
+/// F9
 #[test]
 fn objects_are_dropped_when_the_hooks_have_run_outside_the_lock() {
     let (session, drops) = (session(), Drops::default());
