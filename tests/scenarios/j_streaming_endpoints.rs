@@ -731,14 +731,24 @@ async fn j7_a_dropped_listener_holds_nothing_up(net: Net) {
     let (connection, messages) = client.streaming_with("Room", soon_again());
     drop(messages);
     connection.open();
+    // The server may see the cut later than the client, and close behind the next opening.
+    let mut closed = 0;
+    let mut but_closed = async |lines: &mut Lines| loop {
+        match next_line(lines).await {
+            line if line == "closed after 100" => closed += 1,
+            line => return line,
+        }
+    };
     for _ in 0..2 {
-        assert_eq!(next_line(&mut lines).await, "opened");
+        assert_eq!(but_closed(&mut lines).await, "opened");
         status(&connection, &StreamingStatus::Open).await;
         for n in 0..100 {
             assert_eq!(send(&connection, &n.to_string()).await, Ok(()));
-            assert_eq!(next_line(&mut lines).await, n.to_string());
+            assert_eq!(but_closed(&mut lines).await, n.to_string());
         }
         client.line.cut();
+    }
+    for _ in closed..2 {
         assert_eq!(next_line(&mut lines).await, "closed after 100");
     }
 }
