@@ -78,7 +78,15 @@ fn a_batch_is_taken_as_its_messages_would_be() {
         for round in 0..200 {
             let size = [8, 64, 500, 3_900][rng.below(4) as usize];
             let message = vec![round; rng.below(size) as usize];
-            if batch.push(&message) {
+            let fits = match rng.chance(2) {
+                true => batch.push(&message),
+                false => {
+                    let fits = encoded_into(&mut batch, &message);
+                    assert!(fits || !batch.fit(), "nothing has left it");
+                    fits
+                }
+            };
+            if fits {
                 unsent.push_back(message);
             }
             if !rng.chance(3) {
@@ -100,6 +108,78 @@ fn a_batch_is_taken_as_its_messages_would_be() {
         assert_eq!(each.received, together.received);
     }
     assert!(blocked > 100, "{blocked}");
+}
+
+/// What a type does that can be encoded.
+fn encoded_into(batch: &mut Batch, message: &[u8]) -> bool {
+    let encode = |buffer: &mut Vec<u8>| {
+        buffer.extend_from_slice(message);
+        Ok::<_, ()>(())
+    };
+    batch.push_with(encode).expect("it does not fail")
+}
+
+#[test]
+fn a_message_that_does_not_fit_is_sent_behind_those_before_it_or_taken_out() {
+    let mut sent = Sent::new(&Limits { connection_window: 64 << 20, ..Limits::default() });
+    let mut batch = Batch::new(sent.half);
+    let sizes = [10, 120, 121, 122, 123, 124, 125, 126, 127, 128, 1_000, 3_000, 3_900, 5, 0, 3_999];
+    let mut expected = Vec::new();
+    for (n, size) in (0..).zip(sizes) {
+        let message = vec![n; size];
+        if !encoded_into(&mut batch, &message) {
+            sent.pair.client.send_batch(&mut batch).expect("there is credit");
+            assert!(batch.is_empty() && batch.fit() && !batch.is_empty(), "{size} bytes");
+        }
+        expected.push(message);
+    }
+    assert!(!encoded_into(&mut batch, &[9; 5_000]));
+    assert_eq!(batch.take_unfit(), vec![9; 5_000]);
+    sent.pair.client.send_batch(&mut batch).expect("there is credit");
+    for size in [4_092, 5_000, 100_000] {
+        assert!(!encoded_into(&mut batch, &vec![8; size]) && batch.is_empty());
+        assert_eq!(batch.take_unfit(), vec![8; size]);
+        assert!(batch.fit(), "nothing is left beside it");
+    }
+    assert!(batch.is_empty());
+    sent.drive();
+    assert_eq!(sent.received, expected);
+}
+
+#[test]
+fn a_message_that_does_not_encode_leaves_nothing_in_a_batch() {
+    let mut sent = Sent::new(&Limits::default());
+    let mut batch = Batch::new(sent.half);
+    assert!(encoded_into(&mut batch, b"before"));
+    let in_part = |buffer: &mut Vec<u8>| {
+        buffer.extend_from_slice(b"in part");
+        Err("as asked")
+    };
+    assert_eq!(batch.push_with(in_part), Err("as asked"));
+    let panics = |buffer: &mut Vec<u8>| -> Result<(), ()> {
+        buffer.extend_from_slice(b"in part");
+        panic!("as asked")
+    };
+    let panicked = std::panic::AssertUnwindSafe(|| batch.push_with(panics));
+    assert!(std::panic::catch_unwind(panicked).is_err());
+    assert!(encoded_into(&mut batch, b"behind"));
+    sent.pair.client.send_batch(&mut batch).expect("there is credit");
+    sent.drive();
+    assert_eq!(sent.received, [&b"before"[..], b"behind"]);
+}
+
+#[test]
+fn a_buffer_is_lent_to_an_empty_batch_alone() {
+    let (mut sent, mut buffer) = (Sent::new(&Limits::default()), Vec::with_capacity(1_000));
+    let mut batch = Batch::new(sent.half);
+    batch.swap_buffer(&mut buffer);
+    assert_eq!(buffer.capacity(), 0);
+    assert!(encoded_into(&mut batch, b"lent"));
+    batch.swap_buffer(&mut buffer);
+    assert_eq!(buffer.capacity(), 0, "there is something in it");
+    sent.pair.client.send_batch(&mut batch).expect("there is credit");
+    batch.swap_buffer(&mut buffer);
+    assert_eq!(buffer.capacity(), 1_000);
 }
 
 /// R-MSG-6: however batches and single messages follow one another.

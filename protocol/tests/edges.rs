@@ -141,21 +141,21 @@ fn behind_the_end_of_a_connection_calls_belong_on_a_new_one() {
 }
 
 #[test]
-fn what_waits_for_the_socket_is_counted_in_full_packets() {
+fn what_waits_for_nothing_but_the_socket_is_counted() {
     let (mut client, id) = client(Limits::default());
-    assert_eq!(client.full_packets(), 0);
+    assert_eq!(client.sendable(), 0);
     let [half, other] = [1, 2].map(|half| client.outbound(id, half));
     while client.send(half, &[1; 1_000][..]).is_ok() {}
     while client.send(other, &[2; 1_000][..]).is_ok() {}
-    let full = client.full_packets();
-    assert_eq!(full, client.buffered() / FULL_PACKET);
+    assert_eq!(client.sendable(), client.buffered());
+    let full = client.sendable() / FULL_PACKET;
     assert!(full >= 2, "{full}");
     for left in (0..full).rev() {
         assert!(client.poll_transmit(Time::ZERO).is_some());
-        assert!(client.full_packets() <= left);
+        assert!(client.sendable() / FULL_PACKET <= left);
     }
     sent(&mut client);
-    assert_eq!((client.full_packets(), client.buffered()), (0, 0));
+    assert_eq!((client.sendable(), client.buffered()), (0, 0));
 }
 
 /// R-CREDIT-7: who waits for the connection's credit is stalled, and nobody overtakes it, not even with

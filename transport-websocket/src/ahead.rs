@@ -8,8 +8,9 @@ use crate::config::READ_BUFFER;
 #[cfg(test)]
 mod tests;
 
-/// What is read at once while a peer sends much.
+/// What is read at once while a peer sends much, and while as much as that comes in.
 const AHEAD: usize = 8 * READ_BUFFER;
+const FAR_AHEAD: usize = 32 * READ_BUFFER;
 
 /// Reads ahead while much comes in: fewer reads of the stream below, and tungstenite's own buffer,
 /// which it keeps for good and zeroes before each read, can be small.
@@ -45,7 +46,10 @@ impl ReadAhead {
                 self.is_busy = count == bytes.len();
                 return Poll::Ready(Ok(count));
             }
-            self.buffer.resize(AHEAD, 0);
+            if self.buffer.len() < FAR_AHEAD {
+                let was_full = !self.buffer.is_empty() && self.unread.end == self.buffer.len();
+                self.buffer.resize(if was_full { FAR_AHEAD } else { AHEAD }, 0);
+            }
             let count = match read(&mut self.buffer) {
                 Poll::Ready(Ok(count)) => count,
                 other => {

@@ -82,7 +82,10 @@ pub(crate) fn owned(buffer: &mut Vec<u8>) -> Bytes {
 
 /// Encodes `value` behind what is in the buffer. After an error, a part of it may be there.
 #[inline]
-fn append<T: Serialize + ?Sized>(value: &T, buffer: &mut Vec<u8>) -> Result<(), CodecError> {
+pub(crate) fn append<T: Serialize + ?Sized>(
+    value: &T,
+    buffer: &mut Vec<u8>,
+) -> Result<(), CodecError> {
     Ok(postcard::serialize_with_flavor(value, Appended(buffer))?)
 }
 

@@ -21,6 +21,9 @@ use crate::transport::{Timer, Transport, TransportError};
 const RECEIVED_PER_TURN: usize = 4;
 /// Packets given to the transport in one turn, at most.
 const SENT_PER_TURN: usize = 32;
+/// So many sends, requests and answers are written at once where the other side seems to wait for
+/// them: it works on them while this one goes on.
+const AWAITED: u32 = 64;
 /// How long the transport may take to end in order.
 const CLOSING: Duration = Duration::from_secs(1);
 
@@ -39,6 +42,9 @@ pub(crate) struct Driver {
     stall: Option<Stall>,
     stall_after: Duration,
     receive_ended: bool,
+    /// What the turn did.
+    has_received: bool,
+    has_sent: bool,
     /// The transport failed: nothing more can be told through it.
     broken: bool,
     closing: Option<Time>,
@@ -76,6 +82,8 @@ impl Driver {
             stall: None,
             stall_after,
             receive_ended: false,
+            has_received: false,
+            has_sent: false,
             broken: false,
             closing: None,
             wakes: Wakes::default(),
@@ -88,6 +96,7 @@ impl Driver {
         }
         for _ in 0..RECEIVED_PER_TURN {
             let Poll::Ready(received) = line.transport.poll_recv(cx) else { return Turn::Done };
+            self.has_received = true;
             let now = self.timer.now();
             let mut core = self.link.lock();
             match received {
@@ -157,7 +166,10 @@ impl Driver {
             });
             self.wakes.wake(&self.link);
             match sent? {
-                Poll::Ready(true) => self.stall = None,
+                Poll::Ready(true) => {
+                    self.stall = None;
+                    self.has_sent = true;
+                }
                 Poll::Ready(false) => return self.flush(line, cx, now),
                 Poll::Pending => {
                     self.wait(line, now);
@@ -227,6 +239,8 @@ impl Driver {
     /// Sleeps, unless something came up since the turn.
     fn sleep(&mut self, line: &Line, cx: &mut Context<'_>) -> Turn {
         let mut core = self.link.lock();
+        // It had something to say, and was told nothing.
+        core.patience = if self.has_received && !self.has_sent { AWAITED } else { 0 };
         if core.shutdown.is_some() || (line.has_room() && core.connection.has_transmit()) {
             return Turn::More;
         }
@@ -272,6 +286,7 @@ impl Future for Driver {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CloseReason> {
         let mut line = ready!(self.link.line.poll_take(cx));
+        (self.has_received, self.has_sent) = (false, false);
         let polled = self.turn(&mut line, cx);
         self.link.line.put_back(line);
         polled

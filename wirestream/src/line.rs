@@ -1,5 +1,5 @@
 //! The transport of a connection and what is on its way into it: the driver's, and for a moment
-//! that of a task that has sent what fills a packet.
+//! that of a task that has sent what is enough for a write.
 
 use std::fmt;
 use std::mem;
@@ -8,14 +8,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
+use wirestream_protocol::wire::FULL_PACKET;
 
 use crate::link::{Link, Wakes};
 use crate::transport::{Transport, TransportError};
 
-/// Full packets that a sender writes at a time: the first since the driver's turn, which the other
-/// side may be waiting for, and those that follow, where fewer writes are worth more.
-const FIRST: usize = 1;
-const LATER: usize = 2;
+/// Bytes of messages that are worth a write by who sent them: the first since the driver's turn, which
+/// the other side may be waiting for, and those that follow, where fewer writes are worth more.
+const FIRST: usize = FULL_PACKET;
+const LATER: usize = 4 * FULL_PACKET;
 
 pub(crate) struct Line {
     pub(crate) transport: Box<dyn Transport>,
@@ -81,14 +82,14 @@ impl Line {
         Poll::Ready(Ok(mem::take(&mut self.unflushed)))
     }
 
-    /// Writes so many full packets.
-    fn write_full_packets(&mut self, count: usize, link: &Link, wakes: &mut Wakes) {
+    /// Writes so many packets, and after the first only full ones.
+    fn write(&mut self, count: usize, link: &Link, wakes: &mut Wakes) {
         let waker = self.waker.clone();
         let mut cx = Context::from_waker(&waker);
-        for _ in 0..count {
+        for n in 0..count {
             let sent = self.poll_send(&mut cx, || {
                 let mut core = link.lock();
-                if core.connection.full_packets() == 0 {
+                if n > 0 && core.connection.sendable() < FULL_PACKET {
                     return None;
                 }
                 let now = core.connection.now();
@@ -122,7 +123,7 @@ impl fmt::Debug for Line {
 #[derive(Debug)]
 pub(crate) struct Place {
     state: Mutex<State>,
-    /// How many full packets are worth a write by who sent them.
+    /// How many bytes of messages are worth a write by who sent them.
     worth: AtomicUsize,
 }
 
@@ -210,20 +211,20 @@ impl Place {
         drop(before);
     }
 
-    /// How many full packets make it worth to call [`write_early`](Self::write_early).
+    /// How many bytes of messages make it worth to call [`write_early`](Self::write_early).
     #[inline]
     pub(crate) fn worth_writing(&self) -> usize {
         self.worth.load(Ordering::Relaxed)
     }
 
-    /// Writes what fills a packet from the task that sent it, rather than when the driver gets its
-    /// turn: the other side works on it meanwhile. The driver has been woken, and does the rest.
+    /// Writes messages from the task that sent them, rather than when the driver gets its turn: the
+    /// other side works on them meanwhile. The driver has been woken, and does the rest.
     pub(crate) fn write_early(&self, link: &Link) {
         let Some(mut borrowed) = self.take() else { return };
-        let count = self.worth.swap(LATER, Ordering::Relaxed);
+        let worth = self.worth.swap(LATER, Ordering::Relaxed);
         let mut wakes = Wakes::default();
         if let Some(line) = &mut borrowed.line {
-            line.write_full_packets(count, link, &mut wakes);
+            line.write(worth.div_ceil(FULL_PACKET), link, &mut wakes);
         }
         drop(borrowed);
         wakes.wake(link);

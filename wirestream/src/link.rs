@@ -43,6 +43,8 @@ pub(crate) struct Core {
     pub(crate) sleeping_driver: Option<Waker>,
     /// A shutdown that the driver is to begin, with the time that running calls get.
     pub(crate) shutdown: Option<Duration>,
+    /// So many sends later, what there is is written at once; none if it is 0.
+    pub(crate) patience: u32,
 }
 
 /// Who waits for something of one call.
@@ -103,6 +105,7 @@ impl Link {
                 incoming: VecDeque::new(),
                 sleeping_driver: None,
                 shutdown: None,
+                patience: 0,
             }),
         })
     }
@@ -119,10 +122,12 @@ impl Link {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs a verb of the application, then wakes whom it concerns, the driver included.
+    /// Runs a verb of the application, then wakes whom it concerns, the driver included. What is
+    /// enough for a write is written at once, if the transport takes it.
     pub(crate) fn with<R>(&self, verb: impl FnOnce(&mut Core) -> R) -> R {
         let mut core = self.lock();
         let result = verb(&mut core);
+        let is_worth_writing = core.is_worth_writing(self);
         let driver = self.rouse(&mut core);
         let wakes = core.connection.has_event().then(|| {
             let mut wakes = Wakes::default();
@@ -135,6 +140,9 @@ impl Link {
         }
         if let Some(mut wakes) = wakes {
             wakes.wake(self);
+        }
+        if is_worth_writing {
+            self.line.write_early(self);
         }
         result
     }
@@ -178,12 +186,13 @@ impl Link {
         self.transmit_and(verb, |_| false).0
     }
 
-    /// As [`transmit_with`](Self::transmit_with), for what sends a message: what fills a packet is
-    /// written at once, if the transport takes it.
+    /// As [`transmit_with`](Self::transmit_with), for what sends a message: what is enough for a write
+    /// is written at once, if the transport takes it.
     #[inline]
     pub(crate) fn send_with<R>(&self, verb: impl FnOnce(&mut Core) -> R) -> R {
-        let (result, full_packets) = self.transmit_and(verb, Connection::full_packets);
-        if full_packets >= self.line.worth_writing() {
+        let (result, is_worth_writing) =
+            self.transmit_and(verb, |core| core.is_worth_writing(self));
+        if is_worth_writing {
             self.line.write_early(self);
         }
         result
@@ -193,11 +202,11 @@ impl Link {
     fn transmit_and<R, S>(
         &self,
         verb: impl FnOnce(&mut Core) -> R,
-        look: impl FnOnce(&Connection) -> S,
+        look: impl FnOnce(&mut Core) -> S,
     ) -> (R, S) {
         let mut core = self.lock();
         let result = verb(&mut core);
-        let seen = look(&core.connection);
+        let seen = look(&mut core);
         let driver = match core.sleeping_driver.is_some() && core.connection.has_transmit() {
             true => self.rouse(&mut core),
             false => None,
@@ -211,6 +220,17 @@ impl Link {
 }
 
 impl Core {
+    /// Whether what was sent is enough for a write, or has been waited for long enough.
+    #[inline]
+    fn is_worth_writing(&mut self, link: &Link) -> bool {
+        if !self.connection.has_transmit() {
+            return false;
+        }
+        let patience = self.patience;
+        self.patience = patience.saturating_sub(1);
+        patience == 1 || self.connection.sendable() >= link.line.worth_writing()
+    }
+
     /// Notes the events of the connection: who is to be woken, what has come in.
     pub(crate) fn dispatch(&mut self, wakes: &mut Wakes) {
         while let Some(event) = self.connection.poll_event() {

@@ -82,10 +82,10 @@ impl Connection {
             || self.receive_credit.is_due()
     }
 
-    /// How many full packets `poll_transmit` has to give: what is in them waits for nothing but
-    /// the socket.
-    pub fn full_packets(&self) -> usize {
-        if self.ring.is_empty() { 0 } else { (self.buffered - self.without_credit) / FULL_PACKET }
+    /// How many bytes of messages `poll_transmit` has to give: they wait for nothing but the socket.
+    #[inline]
+    pub fn sendable(&self) -> usize {
+        if self.ring.is_empty() { 0 } else { self.buffered - self.without_credit }
     }
 
     fn last_packet(&mut self) -> Option<Bytes> {

@@ -64,6 +64,19 @@ impl MessageHeader {
     }
 
     #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Writes it over a place of its size.
+    #[inline]
+    pub(crate) fn copy_to(&self, place: &mut [u8]) {
+        for (place, byte) in place.iter_mut().zip(self.bytes.to_le_bytes()) {
+            *place = byte;
+        }
+    }
+
+    #[inline]
     pub(crate) fn put(&self, out: &mut Vec<u8>) {
         let end = out.len() + self.len;
         out.extend_from_slice(&self.bytes.to_le_bytes());

@@ -28,6 +28,8 @@ impl Wake for Task {
 #[derive(Default)]
 struct Scene {
     now: Mutex<Time>,
+    /// What comes in, the last first.
+    arriving: Mutex<Vec<Bytes>>,
     sent: Mutex<Vec<Bytes>>,
     written: Mutex<u64>,
     /// Whether nothing is flushed to its end.
@@ -50,7 +52,8 @@ struct Fake(Arc<Scene>);
 
 impl Transport for Fake {
     fn poll_recv(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, TransportError>>> {
-        Poll::Pending
+        let packet = self.0.arriving.lock().unwrap().pop();
+        packet.map_or(Poll::Pending, |packet| Poll::Ready(Some(Ok(packet))))
     }
 
     fn poll_send(
@@ -156,6 +159,15 @@ impl Driven {
     /// How many packets were sent, and how many were offered.
     fn packets(&self) -> (usize, usize) {
         (self.scene.sent.lock().unwrap().len(), self.scene.offered.lock().unwrap().1)
+    }
+
+    /// A turn that has a packet to receive.
+    fn turn_with_a_packet(&mut self) {
+        let mut packet = Vec::new();
+        Frame::Pong.encode(&mut packet);
+        self.scene.arriving.lock().unwrap().push(packet.into());
+        assert_eq!(self.turn().0, Poll::Pending);
+        assert!(self.scene.arriving.lock().unwrap().is_empty());
     }
 
     /// Gives the driver a packet to send.
@@ -299,19 +311,43 @@ fn what_fills_a_packet_is_written_before_the_driver_has_its_turn() {
 }
 
 #[test]
-fn what_follows_the_first_full_packet_is_written_two_packets_at_a_time() {
+fn what_follows_the_first_full_packet_is_written_four_packets_at_a_time() {
     let mut driven = Driven::new();
     let half = driven.open_half();
     driven.send(half, FULL_PACKET);
     assert_eq!(driven.packets().0, 1);
-    driven.send(half, 2 * FULL_PACKET - 2 * 1_024);
+    driven.send(half, 4 * FULL_PACKET - 2 * 1_024);
     assert_eq!(driven.packets().0, 1);
     driven.send(half, 2 * 1_024);
-    assert_eq!(driven.packets().0, 3);
+    assert_eq!(driven.packets().0, 5);
     assert_eq!(driven.turn().0, Poll::Pending);
     let before = driven.packets().0;
     driven.send(half, FULL_PACKET);
     assert_eq!(driven.packets().0, before + 1, "the first since the driver's turn");
+}
+
+#[test]
+fn what_the_other_side_waits_for_is_written_before_much_more_is_sent() {
+    let mut driven = Driven::new();
+    let half = driven.open_half();
+    let small = |driven: &Driven, count: u32| {
+        for _ in 0..count {
+            let sent = driven.driver.link.send_with(|core| core.connection.send(half, &b"s"[..]));
+            assert_eq!(sent, Ok(()));
+        }
+        driven.packets().0
+    };
+    driven.turn_with_a_packet();
+    assert_eq!(small(&driven, AWAITED - 1), 0);
+    assert_eq!(small(&driven, 1), 1);
+    assert_eq!(small(&driven, 2 * AWAITED), 1, "it has something to begin with");
+    assert_eq!(driven.turn().0, Poll::Pending);
+    assert_eq!(small(&driven, 2 * AWAITED), 2, "nothing had come");
+    driven.turn_with_a_packet();
+    assert_eq!(small(&driven, 2 * AWAITED), 3, "it had been sent something else");
+    driven.turn_with_a_packet();
+    driven.turn_with_a_packet();
+    assert_eq!(small(&driven, AWAITED), 5);
 }
 
 #[test]

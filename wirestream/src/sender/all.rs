@@ -1,6 +1,7 @@
 //! Many messages, sent together: encoded one by one outside of the lock, and taken as a batch.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::pin::{Pin, pin};
@@ -13,8 +14,8 @@ use futures_util::{FutureExt, StreamExt};
 use serde::Serialize;
 use wirestream_protocol::{Batch, Outbound, SendError as CoreSendError};
 
-use super::{Sender, owned, send_now};
-use crate::codec::encoded;
+use super::Sender;
+use crate::codec::{CodecError, KEPT, append};
 use crate::error::{NoError, SendError};
 use crate::link::Link;
 use crate::waiters::Waiter;
@@ -67,6 +68,10 @@ impl<T: Serialize, E> Sender<T, E> {
     }
 }
 
+thread_local! {
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
 /// Why a feed stopped to take messages from its stream.
 enum Step<R> {
     /// There is no room for its batch at this time, and then for this message.
@@ -86,21 +91,35 @@ struct Feed<'a> {
 }
 
 impl Feed<'_> {
-    /// Takes messages until one has to wait. Pending with nothing unsent.
+    /// Takes messages until one has to wait. Pending with nothing unsent. The buffer that they are
+    /// encoded into is the thread's, as long as none has to wait.
     fn poll_fill<T: Serialize, R>(
+        &mut self,
+        results: Pin<&mut impl Stream<Item = Result<T, R>>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Step<R>> {
+        let mut buffer = BUFFER.take();
+        self.batch.swap_buffer(&mut buffer);
+        let filled = self.poll_take(results, cx);
+        self.batch.swap_buffer(&mut buffer);
+        if buffer.capacity() <= KEPT {
+            BUFFER.set(buffer);
+        }
+        filled
+    }
+
+    fn poll_take<T: Serialize, R>(
         &mut self,
         mut results: Pin<&mut impl Stream<Item = Result<T, R>>>,
         cx: &mut Context<'_>,
     ) -> Poll<Step<R>> {
         Poll::Ready(loop {
             match results.as_mut().poll_next(cx) {
-                Poll::Ready(Some(Ok(message))) => {
-                    match encoded(&message, |message| self.take(message)) {
-                        Ok(Ok(())) => {}
-                        Ok(Err(unsent)) => break Step::Flush(unsent),
-                        Err(error) => break Step::Unsendable(SendError::Encode(error)),
-                    }
-                }
+                Poll::Ready(Some(Ok(message))) => match self.take(&message) {
+                    Ok(Ok(())) => {}
+                    Ok(Err(unsent)) => break Step::Flush(unsent),
+                    Err(error) => break Step::Unsendable(SendError::Encode(error)),
+                },
                 Poll::Ready(Some(Err(error))) => break Step::Failed(error),
                 Poll::Ready(None) => break Step::End,
                 Poll::Pending if self.flush() => return Poll::Pending,
@@ -110,17 +129,20 @@ impl Feed<'_> {
     }
 
     /// Takes a message, which leaves at once unless the driver is awake: it writes all the same.
-    /// An error if something has to wait for room, with the message if it was not taken.
+    /// Within, an error if something has to wait for room, with the message if it was not taken.
     #[inline]
-    fn take(&mut self, message: &mut Vec<u8>) -> Result<(), Option<Bytes>> {
-        if self.batch.push(message) || self.flush() && self.batch.push(message) {
+    fn take<T: Serialize>(&mut self, message: &T) -> Result<Result<(), Option<Bytes>>, CodecError> {
+        let fits = self.batch.push_with(|buffer| append(message, buffer))?;
+        if fits || self.flush() && self.batch.fit() {
             let goes_on = !self.link.is_driver_asleep() || self.flush();
-            return if goes_on { Ok(()) } else { Err(None) };
+            return Ok(if goes_on { Ok(()) } else { Err(None) });
         }
+        let message = self.batch.take_unfit();
         if !self.batch.is_empty() {
-            return Err(Some(owned(message)));
+            return Ok(Err(Some(message)));
         }
-        send_now(self.link, self.half, message).map_or(Ok(()), |message| Err(Some(message)))
+        let sent = self.link.send_with(|core| core.connection.send(self.half, message.clone()));
+        Ok(sent.map_err(|_| Some(message)))
     }
 
     /// Whether all was taken.
