@@ -5,7 +5,7 @@ use std::hint::black_box;
 use bytes::{Bytes, BytesMut};
 use wirestream_protocol::wire::{Frame, frames};
 use wirestream_protocol::{
-    CallId, Config, Connection, Event, Inbound, Outbound, Received, Request, Role, Run, Taken, Time,
+    CallId, Config, Connection, Event, Inbound, Limits, Outbound, Received, Request, Role, Run, Taken, Time,
 };
 
 const PAYLOAD: &[u8] = &[7; 64];
@@ -47,10 +47,16 @@ struct Pair {
 }
 
 impl Pair {
-    fn new() -> Self {
-        let end =
-            |role| Connection::new(role, Config::default(), Time::ZERO).expect("valid limits");
+    /// With so many calls open that nothing happens on.
+    fn beside(calls: u32) -> Self {
+        let limits = Limits { calls: 1_000 + calls, ..Limits::default() };
+        let config = Config { limits, ..Config::default() };
+        let end = |role| Connection::new(role, config.clone(), Time::ZERO).expect("valid limits");
         let mut pair = Self { client: end(Role::Client), server: end(Role::Server) };
+        pair.exchange();
+        for _ in 0..calls {
+            pair.open();
+        }
         pair.exchange();
         pair
     }
@@ -110,12 +116,12 @@ fn grant(call: u32, half: u8) -> Bytes {
     packet.freeze()
 }
 
-pub(crate) fn send(count: u32) {
-    let mut pair = Pair::new();
+pub(crate) fn send(count: u32, beside: u32) {
+    let mut pair = Pair::beside(beside);
     let (id, _) = pair.open();
     pair.exchange();
     let half = outbound(&mut pair.client, id, 1);
-    let grant = grant(1, 1);
+    let grant = grant(1 + beside, 1);
     for _ in 0..count / BATCH {
         for _ in 0..BATCH {
             pair.client.send(half, black_box(PAYLOAD)).expect("there is credit");
@@ -128,11 +134,11 @@ pub(crate) fn send(count: u32) {
     }
 }
 
-pub(crate) fn receive(count: u32) {
-    let mut pair = Pair::new();
+pub(crate) fn receive(count: u32, beside: u32) {
+    let mut pair = Pair::beside(beside);
     let (_, id) = pair.open();
     let half = inbound(&mut pair.server, id, 1);
-    let packet = packet(1, 1);
+    let packet = packet(1 + beside, 1);
     let mut run = Run::new();
     for _ in 0..count / BATCH {
         pair.server.handle_message(packet.clone(), Time::ZERO);
@@ -149,8 +155,8 @@ pub(crate) fn receive(count: u32) {
     assert_eq!(pair.server.closed(), None);
 }
 
-pub(crate) fn open_close(count: u32) {
-    let mut pair = Pair::new();
+pub(crate) fn open_close(count: u32, beside: u32) {
+    let mut pair = Pair::beside(beside);
     for _ in 0..count {
         let (here, there) = pair.open();
         let half = outbound(&mut pair.server, there, 0);
@@ -166,5 +172,6 @@ pub(crate) fn open_close(count: u32) {
         while pair.client.poll_event().is_some() {}
         while pair.server.poll_event().is_some() {}
     }
-    assert_eq!((pair.client.calls(), pair.server.calls()), (0, 0));
+    let beside = beside as usize;
+    assert_eq!((pair.client.calls(), pair.server.calls()), (beside, beside));
 }

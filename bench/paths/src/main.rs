@@ -6,13 +6,19 @@ mod streams;
 
 type Walk = fn(u32);
 
+/// The calls that are open beside what is walked.
+const MANY: u32 = 10_000;
+
 /// The paths, and what walks them.
-const PATHS: [(&str, Walk); 7] = [
+const PATHS: [(&str, Walk); 10] = [
     ("encode", core::encode),
     ("decode", core::decode),
-    ("send", core::send),
-    ("receive", core::receive),
-    ("open-close", core::open_close),
+    ("send", |count| core::send(count, 0)),
+    ("send-beside", |count| core::send(count, MANY)),
+    ("receive", |count| core::receive(count, 0)),
+    ("receive-beside", |count| core::receive(count, MANY)),
+    ("open-close", |count| core::open_close(count, 0)),
+    ("open-close-beside", |count| core::open_close(count, MANY)),
     ("stream", streams::stream),
     ("call", streams::call),
 ];

@@ -51,15 +51,16 @@ impl Message for Bytes {
     }
 }
 
-/// What a game would send: 64 bytes as it is encoded.
+/// What a game would send of each player: 64 bytes as it is encoded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Typed {
     id: u64,
     name: String,
-    position: [f64; 3],
-    facing: f32,
+    position: [f32; 3],
+    velocity: [f32; 3],
+    facing: [f32; 4],
     health: Option<u16>,
-    seen: Vec<u32>,
+    score: i32,
     is_jumping: bool,
 }
 
@@ -67,12 +68,13 @@ impl Message for Typed {
     const ANY_SIZE: bool = false;
     fn of(_: usize) -> Self {
         Self {
-            id: 1 << 40,
+            id: 1 << 45,
             name: "somebody".into(),
             position: [1.5, -2.5, 1e9],
-            facing: 0.25,
-            health: Some(1_000),
-            seen: vec![1, 200, 40_000, 3_000_000],
+            velocity: [0.5, 0.0, -1.0],
+            facing: [0.0, 0.0, 0.0, 1.0],
+            health: Some(100),
+            score: -2_000_000_000,
             is_jumping: true,
         }
     }
