@@ -197,7 +197,7 @@ impl Session {
         Ok(())
     }
 
-    /// Has a listener run beside the handler.
+    /// Has a listener run beside the handler. It does not panic.
     pub(crate) fn runs(&self, listener: BoxFuture<()>) -> Result<(), SessionClosed> {
         let mut state = self.state();
         if state.closed {
@@ -330,8 +330,7 @@ impl Session {
         let waiting: Vec<_> = state.waiting_for_close.take().collect();
         let Tied { listeners, seats } = state.tied.take().map(|tied| *tied).unwrap_or_default();
         drop(state);
-        // Dropped outside the lock, and what the application's code does there hurts nobody.
-        catch_unwind(AssertUnwindSafe(|| drop(listeners))).unwrap_or_else(std::mem::forget);
+        drop(listeners); // what is the user's, outside the lock
         seats.iter().filter_map(Weak::upgrade).for_each(|seat| seat.end());
         waiting.into_iter().for_each(Waker::wake);
     }

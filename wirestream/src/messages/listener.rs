@@ -1,9 +1,11 @@
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::task::Poll;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
+use futures_util::StreamExt;
 use futures_util::future::{AbortHandle, Abortable};
-use futures_util::{FutureExt, StreamExt};
+use pin_project_lite::pin_project;
 
 use super::counters::count;
 use super::error::MessageError;
@@ -31,7 +33,8 @@ impl Listener {
         self.0.is_aborted()
     }
 
-    /// A listener, and what calls it as long as it is polled.
+    /// A listener, and what calls it as long as it is polled, which never panics: not as it is
+    /// dropped, either.
     pub(super) fn new<T, F>(
         mut subscription: Subscription<T>,
         mut listener: F,
@@ -59,8 +62,44 @@ impl Listener {
                 }
             }
         };
-        (this, Box::pin(Abortable::new(calling, registration).map(drop)))
+        (this, Box::pin(Quiet { calling: Some(Abortable::new(calling, registration)) }))
     }
+}
+
+pin_project! {
+    /// What calls a listener. What that panics with as it is dropped ends here: several of a session
+    /// run in one task, and none is to harm another.
+    struct Quiet<Fut> {
+        #[pin]
+        calling: Option<Fut>,
+    }
+
+    impl<Fut> PinnedDrop for Quiet<Fut> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut calling = this.project().calling;
+            quietly(|| calling.set(None));
+        }
+    }
+}
+
+impl<Fut: Future> Future for Quiet<Fut> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut calling = self.project().calling;
+        let polled = quietly(|| calling.as_mut().as_pin_mut().map(|calling| calling.poll(cx)));
+        // It is over if it has panicked, which dropped what it held.
+        if let Some(polled) = polled.flatten() {
+            ready!(polled);
+        }
+        quietly(|| calling.set(None));
+        Poll::Ready(())
+    }
+}
+
+/// Does what may drop a listener.
+fn quietly<T>(action: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(action)).map_err(report::drop_panicked).ok()
 }
 
 /// Lets the others of the task have their turn.

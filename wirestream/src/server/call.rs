@@ -432,8 +432,7 @@ impl<F: Fn(IncomingCall) -> Fut, Fut: Future<Output = ()>> Future for Task<F, Fu
             }
             let dropped = catch_unwind(AssertUnwindSafe(|| this.handler.set(Handler::Done)));
             dropped.unwrap_or_else(panicked);
-            let listeners = std::mem::take(this.listeners);
-            catch_unwind(AssertUnwindSafe(|| drop(listeners))).unwrap_or_else(std::mem::forget);
+            *this.listeners = Listeners::default();
             *this.slot = None;
         }
         if let Some(session) = this.session.take() {
@@ -443,7 +442,7 @@ impl<F: Fn(IncomingCall) -> Fut, Fut: Future<Output = ()>> Future for Task<F, Fu
     }
 }
 
-/// The listeners of a session, each run until it was removed.
+/// The listeners of a session, each run until it was removed. None of them panics.
 #[derive(Default)]
 struct Listeners {
     new: Vec<BoxFuture<()>>,
@@ -456,11 +455,7 @@ impl Listeners {
             self.running.get_or_insert_default().extend(self.new.drain(..));
         }
         let Some(running) = &mut self.running else { return };
-        // What a listener panics with while it is dropped ends here.
-        let polled = catch_unwind(AssertUnwindSafe(|| {
-            while let Poll::Ready(Some(())) = running.poll_next_unpin(cx) {}
-        }));
-        polled.unwrap_or_else(std::mem::forget);
+        while let Poll::Ready(Some(())) = running.poll_next_unpin(cx) {}
     }
 }
 

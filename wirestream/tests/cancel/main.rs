@@ -5,6 +5,7 @@
 
 mod by_hand;
 mod harness;
+mod listening;
 mod receiving;
 mod sending;
 mod serving;
