@@ -4,6 +4,7 @@
 //! In memory, on a runtime in which nothing happens by chance.
 
 mod by_hand;
+mod handles;
 mod harness;
 mod listening;
 mod receiving;
