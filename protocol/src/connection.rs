@@ -258,6 +258,13 @@ impl Connection {
         self.closed.is_some() || self.away || self.peer_away || self.last_call == u32::MAX
     }
 
+    /// As if the call ids up to `last` had been used.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub fn use_call_ids(&mut self, last: u32) {
+        self.last_call = self.last_call.max(last);
+    }
+
     /// How many calls are open or not yet released.
     pub fn calls(&self) -> usize {
         self.calls.len()

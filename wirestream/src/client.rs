@@ -1,6 +1,8 @@
 mod call;
 mod retry;
 pub(crate) mod status;
+#[cfg(test)]
+mod tests;
 mod tokens;
 
 pub use call::CallBuilder;

@@ -92,6 +92,10 @@
 //! An adapter implements [`Transport`], [`Timer`] and [`Runtime`], and [`Dial`] for clients; see
 //! `wirestream-tokio`. To leave async behind altogether, drive `wirestream-protocol` yourself.
 
+// As the tests beside it name it, and what is shared with them.
+#[cfg(test)]
+extern crate self as wirestream;
+
 mod authentication;
 mod channel;
 mod client;
