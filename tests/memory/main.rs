@@ -16,7 +16,7 @@ use futures_util::future::join_all;
 use futures_util::{FutureExt, stream};
 use peak_alloc::PeakAlloc;
 use tokio::runtime::Builder;
-use wirestream::{Endpoint, MemoryTransport, NoError, Server, Session, Transport};
+use wirestream::{Endpoint, MemoryTransport, MessageError, NoError, Server, Session, Transport};
 use wirestream_tests::{Net, Rig, TestClient, until};
 
 #[global_allocator]
@@ -38,6 +38,11 @@ async fn play(session: Session, (): (), (): ()) -> Result<usize, NoError> {
     assert!(before.is_none());
     let player = session.get::<Player>().expect("a player");
     session.on_close(async move || drop(player)).expect("an open session");
+    // One that its method keeps, and one that outlives it.
+    let messages = session.messages();
+    let _heard = messages.subscribe::<u32>("scores").await.expect("an open session");
+    let listener = |_: Result<u32, MessageError>| {};
+    messages.listen("scores", listener).await.expect("an open session");
     let player = session.get::<Player>().map(|player| (player.0.len(), player.1.id()));
     Ok(player.filter(|(_, id)| *id == session.id()).map_or(0, |(size, _)| size))
 }
@@ -77,15 +82,19 @@ async fn connections_leave_nothing_behind(net: Net) {
     let game = Endpoint::new("Game").unary("play", play);
     let rig = Rig::start(net, Server::builder().endpoint(game).build().expect("a server")).await;
     connections(&rig, 100).await;
-    let (before, files) = (settled().await, descriptors());
+    let (before, files, running) = (settled().await, descriptors(), tasks());
     connections(&rig, cycles).await;
     let most = before + SLACK;
     until("the heap is as it was", || HEAP.current_usage() <= most).await;
     until("no more descriptors than before", || descriptors() <= files).await;
+    until("no more tasks than before", || tasks() <= running).await;
+    let counters = rig.server.messages().counters();
+    assert_eq!((counters.subscriptions, counters.channels), (0, 0));
     println!(
-        "  {net:?}: {before} bytes and {files:?} descriptors before, {} and {:?} after {cycles}",
+        "  {net:?}: {before} bytes, {files:?} descriptors and {running} tasks before, {}, {:?} and {} after {cycles}",
         HEAP.current_usage(),
-        descriptors()
+        descriptors(),
+        tasks()
     );
 }
 
@@ -200,6 +209,11 @@ async fn pipe(server: &Server, packet: &[u8]) -> MemoryTransport {
 /// How many files and sockets the process has open, where the system tells.
 fn descriptors() -> Option<usize> {
     std::fs::read_dir("/proc/self/fd").ok().map(Iterator::count)
+}
+
+/// How many tasks of tokio's there are: all of them, but for those of smol.
+fn tasks() -> usize {
+    tokio::runtime::Handle::current().metrics().num_alive_tasks()
 }
 
 /// The heap's size once the last tasks are done.
