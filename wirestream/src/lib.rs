@@ -118,6 +118,7 @@ mod sender;
 mod server;
 mod session;
 pub mod streaming;
+mod sync;
 mod transport;
 mod value;
 mod waiters;

@@ -3,14 +3,15 @@
 
 use std::fmt;
 use std::mem;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use wirestream_protocol::wire::FULL_PACKET;
 
 use crate::link::{Link, Wakes};
+use crate::sync::{AtomicUsize, Mutex, MutexGuard};
 use crate::transport::{Transport, TransportError};
 
 /// Bytes of messages that are worth a write by who sent them: the first since the driver's turn, which

@@ -5,8 +5,8 @@
 mod tests;
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use crate::codec::DecodeLimits;
 use crate::line::Place;
 use crate::report;
 use crate::session::Session;
+use crate::sync::{AtomicBool, Mutex, MutexGuard};
 use crate::waiters::{Waiter, Waiters};
 
 /// Shared by the driver and all handles of a connection.

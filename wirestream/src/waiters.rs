@@ -1,7 +1,9 @@
 //! Who waits for something. A wait that is given up leaves nothing behind.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::task::{Context, Waker};
+
+use crate::sync::{Mutex, MutexGuard};
 
 /// One who waits: a part of the future, stream or sink that does. What wakes it is dropped with it,
 /// whoever lists it.
@@ -51,9 +53,10 @@ impl Waiters {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
     use std::task::Wake;
 
-    use super::*;
+    use super::{Arc, Context, Waiter, Waiters, Waker};
 
     /// A task, which is kept as long as a waker of it is.
     #[derive(Default)]
