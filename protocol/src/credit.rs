@@ -3,6 +3,8 @@
 //! For a half and for a connection alike: window = available to the sender + on its way + held by
 //! the receiver + owed by the receiver (R-CREDIT-8).
 
+#![warn(clippy::arithmetic_side_effects)] // the numbers are the peer's
+
 #[cfg(test)]
 mod tests;
 
@@ -33,7 +35,8 @@ impl SendCredit {
 
     /// The peer's `Hello` has come, and its window is larger than the floor (R-HELLO-6).
     pub(crate) fn raise(&mut self, window: u32) {
-        self.available += i64::from(window.saturating_sub(self.window));
+        let more = window.saturating_sub(self.window);
+        self.available = self.available.saturating_add(more.into());
         self.window = self.window.max(window);
     }
 
@@ -47,7 +50,7 @@ impl SendCredit {
     }
 
     pub(crate) fn take(&mut self, cost: u32) {
-        self.available -= i64::from(cost);
+        self.available = self.available.saturating_sub(cost.into());
     }
 
     /// What was taken for a message that never reached the wire. Never above the window: a peer may
@@ -59,7 +62,7 @@ impl SendCredit {
 
     /// R-CREDIT-4.
     pub(crate) fn grant(&mut self, amount: u32) -> Result<(), Violation> {
-        let available = self.available + i64::from(amount);
+        let available = self.available.saturating_add(amount.into());
         let most = if self.grows { WINDOW_CEILING } else { self.window };
         if amount == 0 || available > most.into() {
             return Err(Violation::Grant);
@@ -99,39 +102,40 @@ impl ReceiveCredit {
 
     /// Makes the window larger; the sender learns it with the next grant (R-CREDIT-9).
     pub(crate) fn grow(&mut self, by: u32) {
-        self.window += by;
-        self.owed += u64::from(by);
+        self.window = self.window.saturating_add(by);
+        self.owed = self.owed.saturating_add(by.into());
     }
 
     /// What the sender may believe to have, at most.
     pub(crate) fn available(&self) -> i64 {
         let used = self.held.saturating_add(self.owed);
-        i64::from(self.window) - i64::try_from(used).unwrap_or(i64::MAX)
+        i64::from(self.window).saturating_sub_unsigned(used)
     }
 
     pub(crate) fn charge(&mut self, cost: u64) {
-        self.held += cost;
+        self.held = self.held.saturating_add(cost);
     }
 
     /// The application took what cost this much, or it was dropped (R-CREDIT-5).
     pub(crate) fn release(&mut self, cost: u64) {
         debug_assert!(cost <= self.held, "released more than is held");
         let cost = cost.min(self.held);
-        self.held -= cost;
-        self.owed += cost;
+        self.held = self.held.saturating_sub(cost);
+        self.owed = self.owed.saturating_add(cost);
     }
 
     /// R-CREDIT-6: at half a window; or, while anything is owed, once what the sender may believe
     /// to have is not enough for the largest message.
     pub(crate) fn is_due(&self) -> bool {
-        let crowded = self.owed > 0 && self.held + self.owed > self.slack.into();
+        let used = self.held.saturating_add(self.owed);
+        let crowded = self.owed > 0 && used > self.slack.into();
         self.owed >= u64::from(self.window / 2) || crowded
     }
 
     /// The grant to send now (R-CREDIT-6: everything owed in one).
     pub(crate) fn take_grant(&mut self) -> u32 {
         let grant = u32::try_from(self.owed).unwrap_or(u32::MAX);
-        self.owed -= u64::from(grant);
+        self.owed = self.owed.saturating_sub(grant.into());
         grant
     }
 

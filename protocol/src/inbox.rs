@@ -1,6 +1,8 @@
 //! What a receiver's half holds for the application: small messages copied out of their packets
 //! in runs, large ones sliced or assembled from chunks.
 
+#![warn(clippy::arithmetic_side_effects)] // the numbers are the peer's
+
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -75,11 +77,13 @@ impl Inbox {
 
     /// Appends `Message` frames of this half that stood back to back in a packet.
     pub(crate) fn push_run(&mut self, run: &[u8], run_cost: u64) {
-        self.cost += run_cost;
+        self.cost = self.cost.saturating_add(run_cost);
         match self.pieces.back_mut() {
-            Some(Piece::Run { frames, cost, .. }) if frames.len() + run.len() <= FULL_RUN => {
+            Some(Piece::Run { frames, cost, .. })
+                if frames.len().saturating_add(run.len()) <= FULL_RUN =>
+            {
                 frames.extend_from_slice(run);
-                *cost += run_cost;
+                *cost = cost.saturating_add(run_cost);
             }
             Some(Piece::Run { .. } | Piece::Whole(_)) | None => {
                 let frames = run.to_vec();
@@ -89,7 +93,7 @@ impl Inbox {
     }
 
     pub(crate) fn push_whole(&mut self, payload: Bytes) {
-        self.cost += u64::from(cost(payload.len()));
+        self.cost = self.cost.saturating_add(cost(payload.len()).into());
         self.pieces.push_back(Piece::Whole(payload));
     }
 
@@ -105,7 +109,7 @@ impl Inbox {
         if self.partial.is_some() {
             return Err(Violation::ChunkOrder);
         }
-        self.cost += u64::from(cost(total_len));
+        self.cost = self.cost.saturating_add(cost(total_len).into());
         let mut assembled = match spare.capacity() {
             1.. if spare.capacity() / 2 <= total_len => core::mem::take(spare),
             _ => Vec::with_capacity(room(chunk.len(), total_len)),
@@ -118,13 +122,13 @@ impl Inbox {
     /// R-MSG-3. Whether that completed the message.
     pub(crate) fn more(&mut self, chunk: &[u8]) -> Result<bool, Violation> {
         let Some(partial) = &mut self.partial else { return Err(Violation::ChunkOrder) };
-        let len = partial.assembled.len() + chunk.len();
+        let len = partial.assembled.len().saturating_add(chunk.len());
         if chunk.is_empty() || len > partial.total {
             return Err(Violation::ChunkOrder);
         }
         if partial.assembled.capacity() < len {
-            let room = room(len, partial.total);
-            partial.assembled.reserve_exact(room - partial.assembled.len());
+            let more = room(len, partial.total).saturating_sub(partial.assembled.len());
+            partial.assembled.reserve_exact(more);
         }
         partial.assembled.extend_from_slice(chunk);
         if len < partial.total {
@@ -139,7 +143,7 @@ impl Inbox {
     /// Drops the message that has begun and not ended; returns what it cost.
     pub(crate) fn drop_partial(&mut self) -> u64 {
         let dropped = self.partial.take().map_or(0, |partial| cost(partial.total).into());
-        self.cost -= dropped;
+        self.cost = self.cost.saturating_sub(dropped);
         dropped
     }
 
@@ -155,16 +159,16 @@ impl Inbox {
             Piece::Run { frames, read, cost: run_cost } => {
                 let payload = Bytes::copy_from_slice(next_payload(frames, read)?);
                 let paid = u64::from(cost(payload.len()));
-                *run_cost -= paid;
+                *run_cost = run_cost.saturating_sub(paid);
                 if *read == frames.len() {
                     self.pieces.pop_front();
-                } else if *read >= WORTH_CUTTING && 2 * *read >= frames.len() {
+                } else if *read >= WORTH_CUTTING && read.saturating_mul(2) >= frames.len() {
                     *frames = frames.split_off(core::mem::take(read));
                 }
                 (payload, paid)
             }
         };
-        self.cost -= paid;
+        self.cost = self.cost.saturating_sub(paid);
         Some((payload, paid))
     }
 
@@ -183,7 +187,7 @@ impl Inbox {
                 cost
             }
         };
-        self.cost -= paid;
+        self.cost = self.cost.saturating_sub(paid);
         Some(paid)
     }
 
@@ -227,11 +231,11 @@ impl Run {
         if self.whose == 0 {
             let first = RawFrames::new(&self.frames).next_frame().ok()??;
             let (_, _, payload) = first.half().ok()?;
-            self.whose = first.body.len() - payload.len();
+            self.whose = first.body.len().saturating_sub(payload.len());
         }
         let mut rest = RawFrames::new(self.frames.get(self.read..)?);
         let frame = rest.next_frame().ok()??;
-        self.read = self.frames.len() - rest.rest().len();
+        self.read = self.frames.len().saturating_sub(rest.rest().len());
         frame.body.get(self.whose..)
     }
 
@@ -263,7 +267,7 @@ impl Run {
 fn next_payload<'a>(frames: &'a [u8], read: &mut usize) -> Option<&'a [u8]> {
     let mut rest = RawFrames::new(frames.get(*read..)?);
     let frame = rest.next_frame().ok()??;
-    *read = frames.len() - rest.rest().len();
+    *read = frames.len().saturating_sub(rest.rest().len());
     let (_, _, payload) = frame.half().ok()?;
     Some(payload)
 }

@@ -61,7 +61,7 @@ impl ReadAhead {
             self.is_busy = count >= READ_BUFFER;
         }
         let count = self.buffer.get(self.unread.clone()).unwrap_or_default().read(bytes)?;
-        self.unread.start += count;
+        self.unread.start = self.unread.start.saturating_add(count);
         if !self.has_unread() && !self.is_busy {
             self.buffer = Vec::new();
         }

@@ -55,7 +55,8 @@ where
     let mut failures = Vec::new();
     for (left, &address) in (1..=found.len() as u32).rev().zip(&found) {
         *stage = Stage::Connect(address);
-        match connect(address, time_left() / left).await {
+        let share = time_left().checked_div(left).unwrap_or_default();
+        match connect(address, share).await {
             Some(Ok(stream)) => return Ok(stream),
             Some(Err(error)) => failures.push(format!("{address}: {error}")),
             None if left == 1 => pending().await,

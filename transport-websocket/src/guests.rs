@@ -44,7 +44,7 @@ impl Guests {
         if *count >= self.0.most {
             return Err(AcceptError::TooMany { address: peer.ip() });
         }
-        *count += 1;
+        *count = count.saturating_add(1);
         Ok(Place { guests: self.clone(), network })
     }
 
@@ -57,7 +57,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut counts = self.guests.counts();
         if let Some(count) = counts.get_mut(&self.network) {
-            *count -= 1;
+            *count = count.saturating_sub(1);
             if *count == 0 {
                 counts.remove(&self.network);
             }

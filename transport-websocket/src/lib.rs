@@ -33,6 +33,7 @@
 #![cfg_attr(
     not(test),
     warn(
+        clippy::arithmetic_side_effects,
         clippy::indexing_slicing,
         clippy::panic,
         clippy::string_slice,

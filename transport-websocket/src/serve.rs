@@ -108,7 +108,7 @@ impl Patience {
         }
         // Out of descriptors or memory, most likely: it passes, but not by asking again at once.
         let pause = self.pause;
-        self.pause = (pause * 2).min(Self::LONGEST);
+        self.pause = pause.saturating_mul(2).min(Self::LONGEST);
         Next::In(pause)
     }
 }

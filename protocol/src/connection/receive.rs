@@ -1,3 +1,5 @@
+#![warn(clippy::arithmetic_side_effects)] // the numbers are the peer's
+
 use alloc::boxed::Box;
 
 use bytes::Bytes;
@@ -8,7 +10,7 @@ use crate::inbox::Inbox;
 use crate::state::{CallEvent, CallState, ReceiverEvent, ReceiverState, SenderEvent, Step};
 use crate::wire::{
     AwayCode, FaultCode, Frame, Hello, MAX_PACKET, MINIMUM_CHARGE, Open, RawFrame, RawFrames, cost,
-    kind,
+    kind, varint_len,
 };
 use crate::{
     CloseReason, End, Event, Fault, Inbound, Outbound, Outcome, RejectCode, Rejection, Request,
@@ -24,8 +26,9 @@ impl Connection {
         if self.closed.is_some() {
             return;
         }
-        self.stats.packets_in += 1;
-        self.stats.bytes_in += packet.len() as u64;
+        let stats = &mut self.stats;
+        stats.packets_in = stats.packets_in.saturating_add(1);
+        stats.bytes_in = stats.bytes_in.saturating_add(packet.len() as u64);
         if let Err(violation) = self.receive(&packet) {
             self.handle_violation(violation);
         }
@@ -146,10 +149,10 @@ impl Connection {
         let price = cost(size);
         self.charge_connection(price)?; // R-OPEN-4
         self.last_call = open.call;
-        self.stats.calls_begun += 1;
+        self.stats.calls_begun = self.stats.calls_begun.saturating_add(1);
         self.earn_idle_frames(open.parameters);
         if let Some(rejection) = self.refusal(open) {
-            self.stats.calls_rejected += 1;
+            self.stats.calls_rejected = self.stats.calls_rejected.saturating_add(1);
             self.resets.take(self.now);
             let refusal = Control::Reject { call: open.call, rejection, held: price };
             self.control.push_back(refusal);
@@ -172,7 +175,8 @@ impl Connection {
         };
         let peer_window = self.peer_or_floor().half_window;
         let own_window = self.config.limits.first_half_window();
-        self.windows += u64::from(own_window) * u64::from(open.parameters);
+        let windows = u64::from(own_window).saturating_mul(open.parameters.into());
+        self.windows = self.windows.saturating_add(windows);
         let id = self.calls.insert(open.call, |id| CallRecord {
             id,
             state: CallState::Pending,
@@ -194,7 +198,8 @@ impl Connection {
         if self.away {
             return Some(RejectCode::Unavailable.into()); // R-OPEN-7
         }
-        if self.calls.len() + self.refusing >= self.config.limits.calls as usize {
+        let taken = self.calls.len().saturating_add(self.refusing);
+        if taken >= self.config.limits.calls as usize {
             return Some(RejectCode::Busy.into()); // R-OPEN-6
         }
         if open.parameters > self.config.limits.parameters {
@@ -229,6 +234,7 @@ impl Connection {
 
     /// A `Message` frame, and all that follow it in the packet on the same half: they go to the
     /// half in one piece.
+    #[allow(clippy::arithmetic_side_effects, reason = "all of it is within one packet")]
     fn messages(
         &mut self,
         packet: &Bytes,
@@ -302,7 +308,7 @@ impl Connection {
             half.announced = true;
             self.events.push_back(Event::Readable(id));
         }
-        self.stats.messages_in += count;
+        self.stats.messages_in = self.stats.messages_in.saturating_add(count);
         self.grow(id);
         outcome
     }
@@ -323,7 +329,7 @@ impl Connection {
             return;
         }
         half.credit.grow(growth);
-        self.windows += u64::from(growth);
+        self.windows = self.windows.saturating_add(growth.into());
         if !half.granting {
             half.granting = true;
             self.control.push_back(Control::Credit(id));
@@ -373,7 +379,8 @@ impl Connection {
                     half.announced = true;
                     self.events.push_back(Event::Readable(id));
                 }
-                self.stats.messages_in += u64::from(complete);
+                let messages = &mut self.stats.messages_in;
+                *messages = messages.saturating_add(complete.into());
                 Ok(())
             }
         }
@@ -421,7 +428,7 @@ impl Connection {
             End::Fault(_) => Outcome::Failed,
             End::Finished | End::Rejected(_) | End::CallOver | End::Lost(_) => Outcome::Finished,
         };
-        let closed = window - half.window();
+        let closed = window.saturating_sub(half.window());
         half.end = Some(end);
         half.end_cost = price.into();
         if half.state == ReceiverState::Done {
@@ -431,7 +438,7 @@ impl Connection {
             half.announced = true;
             self.events.push_back(Event::Readable(id));
         }
-        self.windows -= closed;
+        self.windows = self.windows.saturating_sub(closed);
         if self.role == Role::Client {
             self.end_call(id.call, CallEvent::ReplyEnd, outcome); // R-CALL-4
         }
@@ -450,8 +457,8 @@ impl Connection {
         };
         let Step::To(state) = half.state.step(SenderEvent::Stop) else { return self.idle_frame() };
         half.state = state; // R-HALF-3
-        self.buffered -= half.buffered();
-        self.without_credit -= half.without_credit();
+        self.buffered = self.buffered.saturating_sub(half.buffered());
+        self.without_credit = self.without_credit.saturating_sub(half.without_credit());
         let refund = half.discard();
         half.blocked = false;
         self.send_credit.refund(refund);
@@ -488,7 +495,8 @@ impl Connection {
 
     /// Of a call that is over, a few frames may be under way on each half.
     pub(super) fn earn_idle_frames(&mut self, parameters: u8) {
-        self.idle_frames.add(4 * (1 + u32::from(parameters)));
+        let halves = u32::from(parameters).saturating_add(1);
+        self.idle_frames.add(halves.saturating_mul(4));
     }
 
     fn told_to_go(&mut self, code: AwayCode, detail: &str) {
@@ -592,7 +600,7 @@ fn check_credit(half: i64, connection: i64, price: u32) -> Result<(), Violation>
 
 /// The kind and the length that stand before a body.
 fn header_len(body: usize) -> usize {
-    1 + crate::wire::varint_len(body as u64)
+    varint_len(body as u64).saturating_add(1)
 }
 
 /// A payload on its own: copied if it is a small part of its packet, which a slice would pin.
