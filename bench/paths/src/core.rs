@@ -5,7 +5,8 @@ use std::hint::black_box;
 use bytes::{Bytes, BytesMut};
 use wirestream_protocol::wire::{Frame, frames};
 use wirestream_protocol::{
-    CallId, Config, Connection, Event, Inbound, Limits, Outbound, Received, Request, Role, Run, Taken, Time,
+    CallId, Config, Connection, Event, Inbound, Limits, Outbound, Received, Request, Role, Run,
+    Taken, Time,
 };
 
 const PAYLOAD: &[u8] = &[7; 64];
