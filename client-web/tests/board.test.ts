@@ -61,6 +61,7 @@ declare const board: {
   colourAt(x: number, y: number): number;
   where(x: number, y: number): { x: number; y: number };
   paint(x: number, y: number, colour: number): void;
+  isSaved(): boolean;
 };
 
 async function shows(page: Page, x: number, y: number, colour: number): Promise<void> {
@@ -148,6 +149,8 @@ test("a page whose server restarts tells, comes back, and shows the right board"
   await until(page, "connected");
   await click(page, 1, 1);
   await shows(page, 1, 1, 1);
+  // Else it is on its way, and comes again.
+  await page.waitForFunction(() => board.isSaved(), null, { timeout: 30_000 });
   await program.kill();
   await until(page, "waiting");
   expect(await words(page)).toMatch(/^Connection lost. Trying again in \d+ s$/);

@@ -43,6 +43,11 @@ export class Drawn {
     return this.#client;
   }
 
+  /** Whether the server has shown all that was drawn here. */
+  get isSaved() {
+    return this.#mine.size === 0;
+  }
+
   colourAt(x, y) {
     return this.#mine.get(keyOf(x, y))?.colour ?? this.#sure[y * SIDE + x];
   }

@@ -140,4 +140,5 @@ globalThis.board = {
   colourAt: (x, y) => drawn.colourAt(x, y),
   where: (x, y) => view.where(x, y),
   paint: (x, y, colour) => drawn.paint(x, y, colour),
+  isSaved: () => drawn.isSaved,
 };
