@@ -18,7 +18,8 @@ pub struct Batch {
     /// Up to where they were sent, and where they end.
     sent: usize,
     end: usize,
-    /// How long the header of the message before was: most likely that of the next.
+    /// How long the header of the message before was, most likely that of the next: a header has a
+    /// length, so that a message of no bytes is more than none.
     gap: usize,
     /// What those cost that were not sent.
     cost: u32,
@@ -28,7 +29,8 @@ pub struct Batch {
 impl Batch {
     /// A batch without messages.
     pub fn new(half: Outbound) -> Self {
-        Self { half, frames: Vec::new(), sent: 0, end: 0, gap: 0, cost: 0, count: 0 }
+        let gap = header(half, 0).len();
+        Self { half, frames: Vec::new(), sent: 0, end: 0, gap, cost: 0, count: 0 }
     }
 
     /// Whether there is nothing to send.
@@ -41,7 +43,7 @@ impl Batch {
     #[inline]
     pub fn push(&mut self, payload: &[u8]) -> bool {
         self.frames.truncate(self.end);
-        let header = self.header(payload.len());
+        let header = header(self.half, payload.len());
         if self.end + header.len() + payload.len() > QUANTUM {
             return false;
         }
@@ -78,7 +80,7 @@ impl Batch {
     #[inline]
     pub fn fit(&mut self) -> bool {
         let Some(len) = self.frames.len().checked_sub(self.end + self.gap) else { return true };
-        let header = self.header(len);
+        let header = header(self.half, len);
         if self.end + header.len() + len > QUANTUM {
             return false;
         }
@@ -93,10 +95,11 @@ impl Batch {
         true
     }
 
-    /// The message that did not fit, out of here.
+    /// The message that did not fit, out of here. It takes no more than twice its size.
     pub fn take_unfit(&mut self) -> Bytes {
         let start = self.end + self.gap;
-        if self.end > 0 {
+        let len = self.frames.len().saturating_sub(start);
+        if self.end > 0 || 2 * len < self.frames.capacity() {
             let payload = Bytes::copy_from_slice(self.frames.get(start..).unwrap_or_default());
             self.frames.truncate(self.end);
             return payload;
@@ -111,12 +114,6 @@ impl Batch {
             buffer.clear();
             core::mem::swap(&mut self.frames, buffer);
         }
-    }
-
-    #[inline]
-    fn header(&self, payload_len: usize) -> MessageHeader {
-        let len = u32::try_from(payload_len).unwrap_or(u32::MAX);
-        MessageHeader::new(self.half.call.wire, self.half.half, len)
     }
 
     #[inline]
@@ -173,4 +170,10 @@ impl Batch {
         self.cost = 0;
         self.count = 0;
     }
+}
+
+#[inline]
+fn header(half: Outbound, payload_len: usize) -> MessageHeader {
+    let len = u32::try_from(payload_len).unwrap_or(u32::MAX);
+    MessageHeader::new(half.call.wire, half.half, len)
 }

@@ -147,6 +147,34 @@ fn a_message_that_does_not_fit_is_sent_behind_those_before_it_or_taken_out() {
 }
 
 #[test]
+fn where_every_message_fits_there_is_none_to_fit_or_to_take_out() {
+    let mut sent = Sent::new(&Limits::default());
+    let mut batch = Batch::new(sent.half);
+    assert!(batch.fit() && batch.is_empty() && batch.take_unfit().is_empty());
+    assert!(encoded_into(&mut batch, b"") && batch.fit() && batch.take_unfit().is_empty());
+    sent.pair.client.send_batch(&mut batch).expect("there is credit");
+    assert!(batch.fit() && batch.is_empty());
+    assert!(batch.push(b"one") && batch.fit() && batch.take_unfit().is_empty());
+    sent.pair.client.send_batch(&mut batch).expect("there is credit");
+    sent.drive();
+    assert_eq!(sent.received, [&b""[..], b"one"]);
+}
+
+#[test]
+fn a_message_that_is_taken_out_leaves_a_buffer_of_more_than_its_size_behind() {
+    let sent = Sent::new(&Limits::default());
+    let mut batch = Batch::new(sent.half);
+    for (size, stays) in [(5_000, true), (9_000, false)] {
+        batch.swap_buffer(&mut Vec::with_capacity(16 * 1024));
+        assert!(!encoded_into(&mut batch, &vec![1; size]));
+        assert_eq!(batch.take_unfit(), vec![1; size]);
+        let mut buffer = Vec::new();
+        batch.swap_buffer(&mut buffer);
+        assert_eq!(buffer.capacity() > 0, stays, "{size} bytes");
+    }
+}
+
+#[test]
 fn a_message_that_does_not_encode_leaves_nothing_in_a_batch() {
     let mut sent = Sent::new(&Limits::default());
     let mut batch = Batch::new(sent.half);
