@@ -47,27 +47,34 @@ impl CodecError {
 /// A buffer larger than this is not kept for the next value.
 pub(crate) const KEPT: usize = 16 * 1024;
 
-thread_local! {
-    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+/// Hands `use_it` an empty buffer of the thread's, which may be taken away. Whoever wants one within,
+/// or after a panic, gets another.
+#[inline]
+pub(crate) fn with_buffer<R>(use_it: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+    thread_local! {
+        static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    }
+    let mut buffer = BUFFER.take();
+    buffer.clear();
+    let result = use_it(&mut buffer);
+    if buffer.capacity() <= KEPT {
+        BUFFER.set(buffer);
+    }
+    result
 }
 
 /// Encodes `value` into a buffer of the thread's and hands it to `use_it`, which may take it away.
 ///
-/// User code runs only while encoding, never within `use_it`; should it encode something itself,
-/// or panic, the buffer is merely not there for the next.
+/// User code runs only while encoding, never within `use_it`.
 #[inline]
 pub(crate) fn encoded<T: Serialize + ?Sized, R>(
     value: &T,
     use_it: impl FnOnce(&mut Vec<u8>) -> R,
 ) -> Result<R, CodecError> {
-    let mut buffer = BUFFER.take();
-    buffer.clear();
-    append(value, &mut buffer)?;
-    let result = use_it(&mut buffer);
-    if buffer.capacity() <= KEPT {
-        BUFFER.set(buffer);
-    }
-    Ok(result)
+    with_buffer(|buffer| {
+        append(value, buffer)?;
+        Ok(use_it(buffer))
+    })
 }
 
 /// Encodes `value` into as many bytes as it takes: the buffer that grows is the thread's.

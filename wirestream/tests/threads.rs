@@ -2,6 +2,10 @@
 //! that sleeps until it is woken, and no clock makes up for a wake-up that was lost: then a test
 //! waits in vain, and says so.
 
+#[path = "cancel/by_hand.rs"]
+#[allow(dead_code, reason = "some of it is for other tests")]
+mod by_hand;
+
 use std::future::{Future, ready};
 use std::panic::resume_unwind;
 use std::pin::pin;
@@ -10,11 +14,12 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
+use by_hand::StoppedClock;
 use futures_util::stream::iter;
 use futures_util::{FutureExt, Stream, StreamExt};
 use wirestream::{
     BoxFuture, Client, ClientConfig, ConnectError, Dial, Endpoint, Limits, MemoryTransport,
-    NoError, Receiver, Runtime, Server, Session, Time, Timer, Transport, channel,
+    NoError, Receiver, Runtime, Server, Session, Timer, Transport, channel,
 };
 
 /// Far longer than anything here takes.
@@ -30,18 +35,6 @@ impl Runtime for Threads {
 
     fn timer(&self) -> Box<dyn Timer> {
         Box::new(StoppedClock)
-    }
-}
-
-struct StoppedClock;
-
-impl Timer for StoppedClock {
-    fn now(&self) -> Time {
-        Time::ZERO
-    }
-
-    fn poll_until(&mut self, _: &mut Context<'_>, deadline: Time) -> Poll<()> {
-        if deadline > Time::ZERO { Poll::Pending } else { Poll::Ready(()) }
     }
 }
 

@@ -1,33 +1,12 @@
-use std::future::ready;
-
-use futures_util::{FutureExt, StreamExt, stream};
+use futures_util::{StreamExt, stream};
 
 use super::*;
-use crate::{
-    BoxFuture, ConnectError, Endpoint, MemoryTransport, NoError, Receiver, Server, Session, Stream,
-    StreamError,
-};
-use by_hand::Hand;
+use crate::{Endpoint, NoError, Receiver, Server, Session, Stream, StreamError};
+use by_hand::{Hand, Line};
 
 #[path = "../../tests/cancel/by_hand.rs"]
 #[allow(dead_code, reason = "some of it is for other tests")]
 mod by_hand;
-
-/// Connects in memory, each time anew.
-struct Line {
-    hand: Hand,
-    server: Server,
-}
-
-impl Dial for Line {
-    fn dial(&self) -> BoxFuture<Result<Box<dyn Transport>, ConnectError>> {
-        let (here, there) = MemoryTransport::pair();
-        let hand = Arc::new(self.hand.clone());
-        let served = self.server.serve_connection(hand, Box::new(there), None);
-        self.hand.spawn(Box::pin(served.map(drop)));
-        Box::pin(ready(Ok(Box::new(here) as Box<dyn Transport>)))
-    }
-}
 
 /// Says one number after the other, as long as anybody reads.
 fn count(_: Session, (): (), (): ()) -> impl Stream<Item = Result<u32, NoError>> {

@@ -1,7 +1,6 @@
 //! Many messages, sent together: encoded one by one outside of the lock, and taken as a batch.
 
 use std::any::Any;
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::pin::{Pin, pin};
@@ -15,7 +14,7 @@ use serde::Serialize;
 use wirestream_protocol::{Batch, Outbound, SendError as CoreSendError};
 
 use super::Sender;
-use crate::codec::{CodecError, KEPT, append};
+use crate::codec::{CodecError, append, with_buffer};
 use crate::error::{NoError, SendError};
 use crate::link::Link;
 use crate::waiters::Waiter;
@@ -68,10 +67,6 @@ impl<T: Serialize, E> Sender<T, E> {
     }
 }
 
-thread_local! {
-    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
-
 /// Why a feed stopped to take messages from its stream.
 enum Step<R> {
     /// There is no room for its batch at this time, and then for this message.
@@ -98,14 +93,12 @@ impl Feed<'_> {
         results: Pin<&mut impl Stream<Item = Result<T, R>>>,
         cx: &mut Context<'_>,
     ) -> Poll<Step<R>> {
-        let mut buffer = BUFFER.take();
-        self.batch.swap_buffer(&mut buffer);
-        let filled = self.poll_take(results, cx);
-        self.batch.swap_buffer(&mut buffer);
-        if buffer.capacity() <= KEPT {
-            BUFFER.set(buffer);
-        }
-        filled
+        with_buffer(|buffer| {
+            self.batch.swap_buffer(buffer);
+            let filled = self.poll_take(results, cx);
+            self.batch.swap_buffer(buffer);
+            filled
+        })
     }
 
     fn poll_take<T: Serialize, R>(

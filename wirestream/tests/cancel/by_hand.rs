@@ -4,14 +4,17 @@
 #![allow(unreachable_pub, reason = "the tests beside it use it, and nobody else sees it")]
 
 use std::collections::{BTreeMap, VecDeque};
-use std::future::{Future, poll_fn};
+use std::future::{Future, poll_fn, ready};
 use std::panic::panic_any;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
-use wirestream::{BoxFuture, Runtime, Time, Timer};
+use futures_util::FutureExt;
+use wirestream::{
+    BoxFuture, ConnectError, Dial, MemoryTransport, Runtime, Server, Time, Timer, Transport,
+};
 
 /// Runs futures, one poll at a time, in the order in which they were woken. Clones are the same.
 ///
@@ -122,7 +125,8 @@ impl Runtime for Hand {
     }
 }
 
-struct StoppedClock;
+/// A clock that stands still.
+pub struct StoppedClock;
 
 impl Timer for StoppedClock {
     fn now(&self) -> Time {
@@ -131,6 +135,22 @@ impl Timer for StoppedClock {
 
     fn poll_until(&mut self, _: &mut Context<'_>, deadline: Time) -> Poll<()> {
         if deadline > Time::ZERO { Poll::Pending } else { Poll::Ready(()) }
+    }
+}
+
+/// Connects in memory, each time anew.
+pub struct Line {
+    pub hand: Hand,
+    pub server: Server,
+}
+
+impl Dial for Line {
+    fn dial(&self) -> BoxFuture<Result<Box<dyn Transport>, ConnectError>> {
+        let (here, there) = MemoryTransport::pair();
+        let hand = Arc::new(self.hand.clone());
+        let served = self.server.serve_connection(hand, Box::new(there), None);
+        self.hand.spawn(Box::pin(served.map(drop)));
+        Box::pin(ready(Ok(Box::new(here) as Box<dyn Transport>)))
     }
 }
 

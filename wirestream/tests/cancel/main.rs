@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use by_hand::{Cut, Hand, at_each_poll};
+use by_hand::{Cut, Hand, Line, at_each_poll};
 use futures_util::{FutureExt, Sink, SinkExt, Stream, StreamExt, stream};
 use wirestream::{
     Accepted, BoxFuture, Client, ClientConfig, ConnectError, Dial, Endpoint, IncomingCall, Limits,
@@ -43,22 +43,6 @@ fn limits() -> Limits {
         connection_window: 65_536,
         calls: 2,
         ..Limits::default()
-    }
-}
-
-/// Connects in memory, each time anew.
-struct Line {
-    hand: Hand,
-    server: Server,
-}
-
-impl Dial for Line {
-    fn dial(&self) -> BoxFuture<Result<Box<dyn Transport>, ConnectError>> {
-        let (here, there) = MemoryTransport::pair();
-        let hand = Arc::new(self.hand.clone());
-        let served = self.server.serve_connection(hand, Box::new(there), None);
-        self.hand.spawn(Box::pin(served.map(drop)));
-        Box::pin(ready(Ok(Box::new(here) as Box<dyn Transport>)))
     }
 }
 
