@@ -233,6 +233,10 @@ impl<R: Runtime, M: Message> Ours<R, M> {
                 ping::<M>(&client, size, meter).await
             }
             Work::Mux { streams, window } => {
+                // Connects, as the others have done by now. Streams that are opened before the server has
+                // said how much they may send begin with one message, and the rest of the window
+                // stays one batch behind it for good.
+                client.call("Bench.go").unary::<()>().await?;
                 for _ in 0..streams {
                     let (input, replies) = echo::<M>(&client);
                     R::spawn(async move {
