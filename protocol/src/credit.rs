@@ -11,6 +11,10 @@ mod tests;
 use crate::Violation;
 use crate::limits::WINDOW_CEILING;
 
+/// Bytes of credit that are worth a grant, however large the window: a sender that is as fast as its
+/// receiver should not come to its window's end before the grant comes.
+const WORTH_GRANTING: u32 = 64 * 1024;
+
 /// The sender's side: what it may still send.
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone, Hash))]
@@ -124,12 +128,12 @@ impl ReceiveCredit {
         self.owed = self.owed.saturating_add(cost);
     }
 
-    /// R-CREDIT-6: at half a window; or, while anything is owed, once what the sender may believe
-    /// to have is not enough for the largest message.
+    /// R-CREDIT-6: at half a window, and before if that is much; or, while anything is owed, once what
+    /// the sender may believe to have is not enough for the largest message.
     pub(crate) fn is_due(&self) -> bool {
         let used = self.held.saturating_add(self.owed);
         let crowded = self.owed > 0 && used > self.slack.into();
-        self.owed >= u64::from(self.window / 2) || crowded
+        self.owed >= u64::from((self.window / 2).min(WORTH_GRANTING)) || crowded
     }
 
     /// The grant to send now (R-CREDIT-6: everything owed in one).

@@ -111,6 +111,19 @@ fn a_grant_is_due_at_half_a_window() {
 
 /// R-CREDIT-6.
 #[test]
+fn a_grant_of_a_large_window_is_due_at_64_kib() {
+    let mut credit = ReceiveCredit::half(1024 * 1024);
+    credit.charge(200_000);
+    credit.release(64 * 1024 - 1);
+    assert!(!credit.is_due());
+    credit.release(1);
+    assert!(credit.is_due());
+    assert_eq!(credit.take_grant(), 64 * 1024);
+    assert!(!credit.is_due());
+}
+
+/// R-CREDIT-6.
+#[test]
 fn a_connection_s_grant_is_due_once_its_largest_message_would_not_fit() {
     let mut credit = ReceiveCredit::connection(1_000, 300);
     credit.charge(700);
