@@ -306,6 +306,33 @@ impl CallRecord {
         Some(Inbound { call: self.id, half })
     }
 
+    /// What it has on the heap, in bytes.
+    #[cfg(feature = "testing")]
+    fn footprint(&self) -> usize {
+        let fault = |fault: Option<&Fault>| match fault {
+            Some(Fault::App(payload)) => payload.len(),
+            Some(Fault::Failed | Fault::Cancelled | Fault::Revoked) | None => 0,
+        };
+        let outgoing = self.outgoing().iter().map(|half| {
+            let waiting = half.waiting.as_ref().map_or(0, Bytes::len);
+            size_of_val(half) + half.outbox.footprint() + waiting + fault(half.fault.as_ref())
+        });
+        let incoming = self.incoming().iter().map(|half| {
+            let end = match &half.end {
+                Some(End::Fault(end)) => fault(Some(end)),
+                Some(End::Rejected(rejection)) => rejection.detail.len(),
+                Some(End::Finished | End::CallOver | End::Lost(_)) | None => 0,
+            };
+            size_of_val(half) + half.inbox.footprint() + end
+        });
+        let request = self.request.as_ref().map_or(0, |request| {
+            let notes = request.metadata.iter().map(|(name, value)| name.len() + value.len());
+            request.method.len() + request.arguments.len() + notes.sum::<usize>()
+        });
+        let opening = self.opening.as_ref().map_or(0, |opening| opening.frame.capacity());
+        outgoing.sum::<usize>() + incoming.sum::<usize>() + request + opening
+    }
+
     /// Whether its frames may go on the wire, after the `Open` that precedes them.
     pub(crate) fn is_begun(&self) -> bool {
         self.opening.as_ref().is_none_or(|opening| opening.paid)
@@ -391,6 +418,14 @@ impl CallTable {
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut CallRecord> {
         self.slots.iter_mut().flatten()
+    }
+
+    /// What it has on the heap, calls included, in bytes.
+    #[cfg(feature = "testing")]
+    pub(crate) fn footprint(&self) -> usize {
+        let slots = self.slots.capacity() * size_of::<Option<CallRecord>>();
+        let numbers = 4 * self.free.capacity() + self.slot_of.allocation_size();
+        slots + numbers + self.iter().map(CallRecord::footprint).sum::<usize>()
     }
 
     pub(crate) fn ids(&self) -> Vec<CallId> {

@@ -8,6 +8,8 @@ mod budget;
 mod deadlines;
 #[cfg(test)]
 mod explore;
+#[cfg(feature = "testing")]
+mod inspect;
 mod receive;
 #[cfg(test)]
 mod tests;

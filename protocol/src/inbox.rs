@@ -147,6 +147,17 @@ impl Inbox {
         dropped
     }
 
+    /// What it has on the heap, in bytes. What is sliced may pin twice its size.
+    #[cfg(feature = "testing")]
+    pub(crate) fn footprint(&self) -> usize {
+        let pieces = self.pieces.iter().map(|piece| match piece {
+            Piece::Run { frames, .. } => frames.capacity(),
+            Piece::Whole(payload) => payload.len().saturating_mul(2),
+        });
+        let partial = self.partial.as_ref().map_or(0, |partial| partial.assembled.capacity());
+        pieces.sum::<usize>().saturating_add(self.pieces.footprint()).saturating_add(partial)
+    }
+
     /// Takes the next message and what it cost.
     pub(crate) fn pop(&mut self) -> Option<(Bytes, u64)> {
         let (payload, paid) = match self.pieces.front_mut()? {

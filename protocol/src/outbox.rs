@@ -188,6 +188,18 @@ impl Outbox {
         }
     }
 
+    /// What it has on the heap, in bytes.
+    #[cfg(feature = "testing")]
+    pub(crate) fn footprint(&self) -> usize {
+        let segments = self.segments.iter().map(|segment| match segment {
+            Segment::Run { frames, marks, .. } => {
+                frames.capacity() + marks.0.as_ref().map_or(0, |marks| 4 * marks.capacity())
+            }
+            Segment::Large { payload, .. } => payload.len(),
+        });
+        segments.sum::<usize>() + self.segments.footprint() + self.spare.capacity()
+    }
+
     /// Drops everything; returns what its messages cost that never reached the wire, not even in
     /// part: nobody else will give that credit back.
     pub(crate) fn discard(&mut self) -> u64 {

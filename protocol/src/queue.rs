@@ -59,6 +59,12 @@ impl<T> Queue<T> {
         core::mem::replace(&mut self.first, next)
     }
 
+    /// What it takes on the heap itself, in bytes.
+    #[cfg(feature = "testing")]
+    pub(crate) fn footprint(&self) -> usize {
+        self.rest.capacity() * size_of::<T>()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.first.iter().chain(&self.rest)
     }

@@ -12,7 +12,8 @@ use wirestream::{Time, Timer, Transport, TransportError};
 
 use crate::executor::{Alarm, World, lock};
 
-/// What one direction of a line takes before its sender waits, in bytes: what sockets buffer.
+/// What one direction of a line takes before its sender waits, in bytes: what sockets buffer. See
+/// [`Network::set_room`].
 const ROOM: usize = 64 * 1024;
 
 /// A network, which carries the lines of whoever connects over it. Clones are the same.
@@ -25,6 +26,8 @@ pub struct Network {
 #[derive(Debug)]
 struct State {
     delay: Range<Duration>,
+    room: usize,
+    rate: Option<u32>,
     is_down: bool,
     lines: Vec<Weak<Mutex<Wire>>>,
 }
@@ -58,13 +61,31 @@ impl Network {
     /// A network on which packets take between one and five milliseconds.
     pub fn new(world: &World) -> Self {
         let delay = Duration::from_millis(1)..Duration::from_millis(5);
-        let state = State { delay, is_down: false, lines: Vec::new() };
+        let state = State { delay, room: ROOM, rate: None, is_down: false, lines: Vec::new() };
         Self { world: world.clone(), state: Arc::new(Mutex::new(state)) }
     }
 
     /// How long packets take from now on. They never overtake each other.
     pub fn set_delay(&self, delay: Range<Duration>) {
         self.state().delay = delay;
+    }
+
+    /// How many bytes a direction of a line takes before its sender waits, and one packet more.
+    pub fn set_room(&self, room: usize) {
+        self.state().room = room;
+    }
+
+    /// How many bytes a second trickle through each direction of a line from now on; none is as many
+    /// as there are, and frees at once what trickled.
+    pub fn set_rate(&self, rate: Option<u32>) {
+        self.state().rate = rate;
+        if rate.is_none() {
+            let now = self.world.now();
+            self.change(|wire| {
+                let packets = wire.pipes.iter_mut().flat_map(|pipe| &mut pipe.packets);
+                packets.for_each(|(due, _)| *due = now.min(*due));
+            });
+        }
     }
 
     /// Cuts all lines that there are: both ends are told so at once, and what is under way is lost.
@@ -121,6 +142,12 @@ impl Network {
         let Range { start, end } = self.state().delay.clone();
         let span = u64::try_from(end.saturating_sub(start).as_micros()).unwrap_or(u64::MAX);
         start + Duration::from_micros(self.world.chance(span))
+    }
+
+    /// How long a packet of this size takes where it has to trickle.
+    fn trickle(&self, size: usize) -> Duration {
+        let rate = self.state().rate;
+        rate.map_or(Duration::ZERO, |rate| Duration::from_secs(size as u64) / rate.max(1))
     }
 
     fn change(&self, change: impl Fn(&mut Wire)) {
@@ -209,18 +236,20 @@ impl Transport for Line {
         packet: &mut Bytes,
     ) -> Poll<Result<(), TransportError>> {
         let delay = self.network.delay();
+        let trickle = self.network.trickle(packet.len());
+        let room = self.network.state().room;
         let mut wire = lock(&self.wire);
         if wire.is_cut || wire.pipes[1 - self.side].end.is_some() {
             return Poll::Ready(Err(Self::failed(io::ErrorKind::BrokenPipe)));
         }
         let pipe = &mut wire.pipes[self.side];
-        if pipe.bytes >= ROOM {
+        if pipe.bytes >= room {
             pipe.writer = Some(cx.waker().clone());
             return Poll::Pending;
         }
         let packet = std::mem::take(packet);
         let last = pipe.packets.back().map_or(Time::ZERO, |&(time, _)| time);
-        let due = (self.network.world.now() + delay).max(last);
+        let due = (self.network.world.now() + delay).max(last) + trickle;
         pipe.bytes += packet.len();
         pipe.written += packet.len() as u64;
         pipe.packets.push_back((due, packet));

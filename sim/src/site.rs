@@ -41,9 +41,14 @@ impl Site {
         std::mem::replace(&mut *lock(&self.server), server)
     }
 
+    /// The server that is there.
+    pub fn server(&self) -> Option<Server> {
+        lock(&self.server).clone()
+    }
+
     /// A line to the server, for a client that is none of Wirestream's; none, if there is no server.
     pub fn connect(&self, network: &Network) -> Option<Line> {
-        let server = lock(&self.server).clone()?;
+        let server = self.server()?;
         let (here, there) = network.line();
         let runtime: Arc<dyn Runtime> = Arc::new(self.world.clone());
         let served = server.serve_connection(runtime, Box::new(there), None);

@@ -6,10 +6,16 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use futures_util::stream::{self, Stream, StreamExt};
 use serde::{Deserialize, Serialize};
-use wirestream::{Client, Endpoint, Receiver, Sender, Session, StreamError, channel_with_error};
+use wirestream::{
+    BoxFuture, Client, Endpoint, Receiver, Sender, Session, StreamError, channel_with_error,
+};
 use wirestream_sim::World;
 
 use crate::oracle::{After, Ending, Item, Live, Oracle};
+
+/// What a call takes at most where nobody pauses and nothing fails: less than the silence after which
+/// a ping wakes everybody.
+const BRISK: Duration = Duration::from_secs(10);
 
 /// What a caller wants of the method.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -17,6 +23,8 @@ struct Wish {
     reply: Course,
     /// What it is to read of each parameter: the stream's name, and how slowly.
     parameters: Vec<(u64, Pace, Option<u32>)>,
+    /// Whether the reply ends only once the parameters were read.
+    waits: bool,
 }
 
 /// What becomes of a stream.
@@ -36,8 +44,9 @@ struct Pace {
 }
 
 impl Pace {
-    fn by_chance(world: &World) -> Self {
-        let pause = [0, 0, 1, 20, 3_000][world.chance(5) as usize];
+    fn by_chance(world: &World, oracle: &Oracle) -> Self {
+        let most = if oracle.is_brisk() { 3 } else { 5 };
+        let pause = [0, 0, 1, 20, 3_000][world.chance(most) as usize];
         Self { pause, every: 1 + world.chance(20) as u32 }
     }
 
@@ -49,16 +58,16 @@ impl Pace {
 }
 
 impl Course {
-    fn by_chance(world: &World, stream: u64) -> Self {
+    fn by_chance(world: &World, oracle: &Oracle, stream: u64) -> Self {
         let ending = match world.chance(8) {
             0 => Ending::Fail,
             1 => Ending::Break,
-            2 => Ending::Never,
+            2 if !oracle.is_brisk() => Ending::Never,
             _ => Ending::Finish,
         };
         let items = [0, 1, 5, 40, 400][world.chance(5) as usize];
         let items = world.chance(items + 1) as u32;
-        Self { stream, items, ending, pace: Pace::by_chance(world) }
+        Self { stream, items, ending, pace: Pace::by_chance(world, oracle) }
     }
 }
 
@@ -99,24 +108,29 @@ fn serve(
     wish: Wish,
     parameters: Vec<Receiver<Item, After>>,
 ) -> impl Stream<Item = Result<Item, After>> + Send + use<> {
+    let mut readers = Vec::new();
     for (parameter, (stream, pace, most)) in parameters.into_iter().zip(wish.parameters) {
         let (world, oracle, live) = (world.clone(), oracle.clone(), oracle.live());
-        world.clone().spawn(async move {
+        readers.push(world.clone().join(async move {
             read(&world, &oracle, stream, parameter, pace, most).await;
             drop(live);
-        });
+        }));
     }
-    reply(world.clone(), oracle.clone(), wish.reply)
+    if !wish.waits {
+        readers.clear();
+    }
+    reply(world.clone(), oracle.clone(), wish.reply, readers)
 }
 
 fn reply(
     world: World,
     oracle: Oracle,
     course: Course,
+    readers: Vec<BoxFuture<Option<()>>>,
 ) -> impl Stream<Item = Result<Item, After>> + Send {
     let Course { stream, items, ending, pace } = course;
-    let live = oracle.live();
-    stream::unfold((0, live), move |(place, live): (u32, Live)| {
+    let start = (0, readers, oracle.live());
+    stream::unfold(start, move |(place, mut readers, live): (u32, Vec<_>, Live)| {
         let (world, oracle) = (world.clone(), oracle.clone());
         async move {
             // Once this is asked for the next one, the one before was taken.
@@ -126,15 +140,18 @@ fn reply(
             pace.keep(&world, place).await;
             if place < items {
                 oracle.begun(stream);
-                return Some((Ok(Item::new(stream, place)), (place + 1, live)));
+                return Some((Ok(Item::new(stream, place)), (place + 1, readers, live)));
             }
             if place > items {
                 return None;
             }
+            for reader in readers.drain(..) {
+                reader.await;
+            }
             oracle.ended(stream, ending);
             match ending {
                 Ending::Finish => None,
-                Ending::Fail => Some((Err(After(items)), (place + 1, live))),
+                Ending::Fail => Some((Err(After(items)), (place + 1, readers, live))),
                 Ending::Break => std::panic::resume_unwind(Box::new("as wished")),
                 Ending::Never => std::future::pending().await,
             }
@@ -195,28 +212,40 @@ async fn write(world: World, oracle: Oracle, course: Course, sender: Sender<Item
 pub(crate) async fn call(world: &World, oracle: &Oracle, client: &Client) {
     let _live = oracle.live();
     let count = world.chance(3);
+    let begun = world.now();
     let courses: Vec<_> =
-        (0..count).map(|_| Course::by_chance(world, oracle.stream(false))).collect();
+        (0..count).map(|_| Course::by_chance(world, oracle, oracle.stream(false))).collect();
     let some = |most| (world.chance(6) == 0).then(|| world.chance(most) as u32);
-    let parameters =
-        courses.iter().map(|course| (course.stream, Pace::by_chance(world), some(20))).collect();
-    let wish = Wish { reply: Course::by_chance(world, oracle.stream(true)), parameters };
+    let pace = || Pace::by_chance(world, oracle);
+    let parameters = courses.iter().map(|course| (course.stream, pace(), some(20))).collect();
+    let are_written = courses.iter().all(|course| course.ending != Ending::Never);
+    let waits = are_written && world.chance(2) == 0;
+    let reply = Course::by_chance(world, oracle, oracle.stream(true));
+    let wish = Wish { reply, parameters, waits };
+    let is_hasty = are_written && count > 0 && world.chance(4) == 0;
+    let mut writers = Vec::new();
     let mut call = client.call("Storm.call").arguments(&(&wish,));
     for course in courses {
         let (sender, parameter) = channel_with_error();
         call = call.parameter(parameter);
         let (world, oracle, live) = (world.clone(), oracle.clone(), oracle.live());
-        world.clone().spawn(async move {
+        writers.push(world.clone().join(async move {
             write(world, oracle, course, sender).await;
             drop(live);
-        });
+        }));
     }
     let replies = call.stream_with_error::<Item, After>();
     let most = some(60);
-    let reading = read(world, oracle, wish.reply.stream, replies, Pace::by_chance(world), most);
+    let reading = read(world, oracle, wish.reply.stream, replies, pace(), most);
     // What ends by itself ends, however long it takes; for other methods nobody waits for ever.
     let patience = async {
         match wish.reply.ending {
+            // The reply goes as the last parameter is written.
+            _ if is_hasty => {
+                for writer in writers {
+                    writer.await;
+                }
+            }
             Ending::Never => world.sleep(Duration::from_millis(world.chance(120_000))).await,
             _ => std::future::pending().await,
         }
@@ -225,6 +254,37 @@ pub(crate) async fn call(world: &World, oracle: &Oracle, client: &Client) {
         Either::Left(((), _)) => {}
         Either::Right(((), _)) => oracle.given_up(),
     }
+    let took = world.now().since(begun);
+    assert!(!oracle.is_brisk() || took < BRISK, "a call took {took:?}, and nothing was slow");
+}
+
+/// Makes a call that goes on with both its halves open, for as long as what is returned is kept:
+/// none, if it did not begin well.
+pub(crate) async fn lasting(
+    world: &World,
+    oracle: &Oracle,
+    client: &Client,
+) -> Option<impl Sized + use<>> {
+    let pace = Pace { pause: 0, every: 1 };
+    let course = |stream| Course { stream, items: 50, ending: Ending::Never, pace };
+    let (reply, input) = (course(oracle.stream(true)), course(oracle.stream(false)));
+    let wish = Wish { reply, parameters: vec![(input.stream, pace, None)], waits: false };
+    let (sender, parameter) = channel_with_error();
+    let call = client.call("Storm.call").arguments(&(&wish,)).parameter(parameter);
+    let mut replies = call.stream_with_error::<Item, After>();
+    let (world, oracle, live) = (world.clone(), oracle.clone(), oracle.live());
+    world.clone().spawn({
+        let oracle = oracle.clone();
+        async move {
+            write(world, oracle, input, sender).await;
+            drop(live);
+        }
+    });
+    for place in 0..reply.items {
+        let Some(Ok(item)) = replies.next().await else { return None };
+        oracle.received(reply.stream, place, &item);
+    }
+    Some(replies)
 }
 
 /// A call that succeeds once nothing stands in its way.
@@ -235,7 +295,7 @@ pub(crate) async fn works(client: &Client, world: &World, oracle: &Oracle) -> bo
         ending: Ending::Finish,
         pace: Pace { pause: 0, every: 1 },
     };
-    let wish = Wish { reply, parameters: Vec::new() };
+    let wish = Wish { reply, parameters: Vec::new(), waits: false };
     let mut replies =
         client.call("Storm.call").arguments(&(&wish,)).stream_with_error::<Item, After>();
     let mut place = 0;

@@ -26,7 +26,7 @@ pub(crate) async fn befall(
         world.sleep(millis(4_000)).await;
         oracle.fault();
         let network = &networks[world.chance(networks.len() as u64) as usize];
-        match world.chance(8) {
+        match world.chance(9) {
             0 => network.cut(),
             1 => {
                 network.hold();
@@ -42,7 +42,13 @@ pub(crate) async fn befall(
                 world.sleep(millis(5_000)).await;
                 network.set_down(false);
             }
-            5 | 6 => {
+            5 => {
+                // A few bytes at a time.
+                network.set_rate(Some([50, 1_000, 20_000][world.chance(3) as usize]));
+                world.sleep(millis(60_000)).await;
+                network.set_rate(None);
+            }
+            6 | 7 => {
                 let place = &places[world.chance(places.len() as u64) as usize];
                 let before = place.site.set(None);
                 if let Some(server) = before {

@@ -5,11 +5,14 @@ use std::pin::pin;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::future::select;
+use futures_util::future::{Either, select};
 use wirestream::wire::{FaultCode, Frame, Hello, Open};
 use wirestream::{Limits, Transport};
 use wirestream_protocol::Announced;
 use wirestream_sim::{Line, Network, Site, World};
+
+use crate::books;
+use crate::run::RATE;
 
 fn hello() -> Frame<'static> {
     let limits = Limits::default();
@@ -81,6 +84,104 @@ pub(crate) async fn intrude(world: World, site: Site, network: Network) {
         }
     }
     world.sleep(Duration::from_millis(world.chance(60_000))).await;
+}
+
+/// What a flood is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flood {
+    /// Calls that are opened and given up.
+    Resets,
+    /// Calls that are refused.
+    Refusals,
+    Pings,
+    Grants,
+    /// Messages of no bytes.
+    Empty,
+    /// Calls that nobody ends, as many as come.
+    Opens,
+}
+
+fn open(call: u32, method: &'static str) -> Frame<'static> {
+    Frame::Open(Open {
+        call,
+        parameters: 1,
+        method,
+        fingerprint: None,
+        token: None,
+        metadata: Vec::new(),
+        arguments: &[1],
+    })
+}
+
+impl Flood {
+    const ALL: [Self; 6] =
+        [Self::Resets, Self::Refusals, Self::Pings, Self::Grants, Self::Empty, Self::Opens];
+
+    /// Whether each of its frames counts until the connection is ended for them.
+    fn is_budgeted(self) -> bool {
+        matches!(self, Self::Resets | Self::Refusals | Self::Pings)
+    }
+
+    /// Whether it is of a call that was opened before.
+    fn is_of_one_call(self) -> bool {
+        matches!(self, Self::Grants | Self::Empty)
+    }
+
+    /// The part of it that has this number, from 1 on.
+    fn put(self, number: u32, packet: &mut BytesMut) {
+        match self {
+            Self::Resets => {
+                open(number, "Storm.any").encode(packet);
+                Frame::Stop { call: number, half: 0 }.encode(packet);
+            }
+            Self::Refusals => open(number, "Storm.none").encode(packet),
+            Self::Opens => open(number, "Storm.any").encode(packet),
+            Self::Pings => Frame::Ping.encode(packet),
+            Self::Grants => Frame::Credit { call: 1, half: 0, amount: 1 }.encode(packet),
+            Self::Empty => Frame::Message { call: 1, half: 1, payload: b"" }.encode(packet),
+        }
+    }
+}
+
+/// Connects to a server and says one thing as fast as it can, whether it listens or not. The server
+/// holds no more than it may, and throws it out where that has a budget.
+pub(crate) async fn flood(world: World, site: Site, network: Network) {
+    let Some(mut line) = site.connect(&network) else { return };
+    let flood = Flood::ALL[world.chance(Flood::ALL.len() as u64) as usize];
+    let listens = world.chance(2) == 0;
+    let mut packet = BytesMut::new();
+    hello().encode(&mut packet);
+    if flood.is_of_one_call() {
+        open(1, "Storm.any").encode(&mut packet);
+    }
+    let (begun, mut numbers, mut taken) = (world.now(), 1.., 0);
+    for _ in 0..world.chance(40) {
+        let count = 1 + world.chance(200);
+        numbers.by_ref().take(count as usize).for_each(|number| flood.put(number, &mut packet));
+        let mut packet = packet.split().freeze();
+        let sending = poll_fn(|cx| line.poll_send(cx, &mut packet));
+        let patience = world.sleep(Duration::from_secs(1));
+        match select(pin!(sending), pin!(patience)).await {
+            Either::Left((Ok(()), _)) => taken += count,
+            Either::Left((Err(_), _)) => return,
+            Either::Right(_) => {}
+        }
+        books::look(&[], std::slice::from_ref(&site));
+        if listens && listen(&mut line).await.is_none() {
+            return;
+        }
+    }
+    // Less than the silence after which it is given up anyway.
+    for _ in 0..10 {
+        world.sleep(Duration::from_secs(1)).await;
+        books::look(&[], std::slice::from_ref(&site));
+        if listen(&mut line).await.is_none() {
+            return;
+        }
+    }
+    let rate = u64::from(RATE);
+    let budget = 10 * rate + rate * (world.now().since(begun).as_secs() + 1);
+    assert!(!flood.is_budgeted() || taken <= budget, "{taken} of {flood:?}, and nothing is done");
 }
 
 /// What has come, without a wait; nothing, once that is over.

@@ -2,6 +2,7 @@
 //! watch all along. `cargo run --profile storm -p wirestream-sim -- --steps 10000000`; `sim/campaign` goes
 //! on for 10^9 and writes `sim/RESULTS.md`.
 
+mod books;
 mod calls;
 mod faults;
 mod intruders;

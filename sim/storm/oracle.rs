@@ -77,7 +77,9 @@ struct Books {
     live: u64,
     /// Whether anything has happened for which calls may be lost.
     has_faults: bool,
-    /// The same, of messages.
+    /// Whether nobody pauses, and nothing is slow.
+    is_brisk: bool,
+    /// The same as of faults, of messages.
     has_bus_faults: bool,
     /// Messages that the bus has, by their posters and numbers.
     confirmed: BTreeSet<(u64, u64)>,
@@ -93,10 +95,11 @@ impl Item {
     }
 }
 
-/// Most are small, some take several frames.
+/// Most are small, some take several frames, and of some streams all do.
 fn size(stream: u64, place: u32) -> usize {
     let mixed = (stream ^ u64::from(place) << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
     match mixed % 64 {
+        _ if stream % 16 == 5 => 4_000 + (mixed % 8_000) as usize,
         0 => (mixed % 12_000) as usize,
         1..=8 => (mixed % 700) as usize,
         _ => (mixed % 24) as usize,
@@ -205,6 +208,14 @@ impl Oracle {
         let mut books = self.books();
         books.has_faults = true;
         books.tally.faults += 1;
+    }
+
+    pub(crate) fn brisk(&self) {
+        self.books().is_brisk = true;
+    }
+
+    pub(crate) fn is_brisk(&self) -> bool {
+        self.books().is_brisk
     }
 
     pub(crate) fn bus_fault(&self) {

@@ -12,9 +12,12 @@ use wirestream_sim::{Network, World};
 use crate::faults::{Place, befall};
 use crate::messages::{self, Hub};
 use crate::oracle::{Oracle, Tally};
-use crate::{calls, intruders};
+use crate::{books, calls, intruders};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// Calls that are given up, and frames that lead to nothing, a second.
+pub(crate) const RATE: u32 = 100;
 
 /// Limits that are soon reached.
 fn limits(world: &World) -> Limits {
@@ -27,6 +30,8 @@ fn limits(world: &World) -> Limits {
         connection_window: of(&[16_384, 20_000, 262_144]),
         calls: of(&[3, 20, 100]),
         outbound: of(&[1, 4_096, 65_536]),
+        resets: RATE,
+        idle_frames: RATE,
         linger: Duration::from_millis(world.chance(8_000)),
         ..Limits::default()
     }
@@ -67,11 +72,15 @@ async fn rage(world: &World, oracle: &Oracle) {
             server.build().expect("all of it agrees")
         }
     };
+    if world.chance(3) == 0 {
+        oracle.brisk();
+    }
     let sites: Vec<_> = (0..1 + world.chance(2)).map(|_| world.site(make())).collect();
     let mut networks = Vec::new();
     let mut clients = Vec::new();
     for _ in 0..1 + world.chance(3) {
         let network = Network::new(world);
+        network.set_room([1, 4_096, 65_536][world.chance(3) as usize]);
         let site = &sites[world.chance(sites.len() as u64) as usize];
         let retry = RetryPolicy { attempts: world.chance(4) as u32, ..RetryPolicy::default() };
         let config = ClientConfig { limits: limits(world), retry, ..ClientConfig::default() };
@@ -81,6 +90,8 @@ async fn rage(world: &World, oracle: &Oracle) {
 
     let mut doing = Vec::new();
     let faults = [0, 0, 3, 12][world.chance(4) as usize];
+    let faults = if oracle.is_brisk() { 0 } else { faults };
+    world.spawn(books::watch(world.clone(), clients.clone(), sites.clone()));
     let places = sites.iter().map(|site| {
         let make = make.clone();
         Place { site: site.clone(), make: Box::new(make) }
@@ -103,11 +114,14 @@ async fn rage(world: &World, oracle: &Oracle) {
             }));
         }
     }
-    let intruders = world.chance(4);
+    let intruders = if oracle.is_brisk() { 0 } else { world.chance(4) };
     for _ in 0..intruders {
         let site = sites[world.chance(sites.len() as u64) as usize].clone();
         let network = Network::new(world);
-        doing.push(world.join(intruders::intrude(world.clone(), site, network)));
+        match world.chance(3) {
+            0 => doing.push(world.join(intruders::flood(world.clone(), site, network))),
+            _ => doing.push(world.join(intruders::intrude(world.clone(), site, network))),
+        }
     }
     if world.chance(2) == 0 {
         doing.extend(talk(world, oracle, &hub, &make));
@@ -169,6 +183,21 @@ async fn calm(
             assert!(world.now().since(begun) < patience, "a client does not recover");
         }
     }
+    let mut lasting = Vec::new();
+    for client in clients {
+        let begun = world.now();
+        loop {
+            if let Some(call) = calls::lasting(world, oracle, client).await {
+                lasting.push(call);
+                break;
+            }
+            assert!(world.now().since(begun) < patience, "no call goes on");
+            world.sleep(Duration::from_secs(1)).await;
+        }
+    }
+    books::balance(world, clients, sites).await;
+    drop(lasting);
+    world.sleep(Duration::from_secs(1)).await; // so that their servers are told
     let servers: Vec<_> = sites.iter().filter_map(|site| site.set(None)).collect();
     clients.iter().for_each(wirestream::Client::disconnect);
     // The slowest reader has what it reads before it for twenty minutes.

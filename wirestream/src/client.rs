@@ -163,6 +163,13 @@ impl Client {
         self.shared.ledger.metrics()
     }
 
+    /// Shows each connection that there is; for tests.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub fn each_connection(&self, look: impl FnMut(&Connection)) {
+        self.shared.ledger.each_open(look);
+    }
+
     /// Replaces the token, on this connection and those to come: from now on calls are made with
     /// it. `None` signs out: what runs goes on, new calls are made without a token. A
     /// [provider](ClientConfig::provider) is asked again when the next connection is made.

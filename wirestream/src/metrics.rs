@@ -178,6 +178,12 @@ impl Ledger {
         self.books().over.handshakes_failed += 1;
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) fn each_open(&self, mut look: impl FnMut(&wirestream_protocol::Connection)) {
+        let open: Vec<_> = self.books().open.values().cloned().collect();
+        open.iter().for_each(|link| look(&link.lock().connection));
+    }
+
     pub(crate) fn metrics(&self) -> Metrics {
         let (mut sum, open) = {
             let books = self.books();

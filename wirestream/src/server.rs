@@ -252,6 +252,13 @@ impl Server {
         self.shared.ledger.metrics()
     }
 
+    /// Shows each connection that there is; for tests.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub fn each_connection(&self, look: impl FnMut(&Connection)) {
+        self.shared.ledger.each_open(look);
+    }
+
     /// For an adapter: counts a client whose handshake failed among
     /// [`Metrics::handshakes_failed`].
     pub fn handshake_failed(&self) {
