@@ -164,7 +164,9 @@ impl Link {
         core.sleeping_driver.take()
     }
 
-    /// Whether nobody will look for something to transmit before the driver is woken.
+    /// Whether nobody will look for something to transmit before the driver is woken. That may be so no
+    /// more, or be so meanwhile: only for who looks again with the next message, and leaves nothing
+    /// unsent when it waits. Who decides by it whether to wake must see it under the lock instead.
     pub(crate) fn is_driver_asleep(&self) -> bool {
         self.driver_asleep.load(Ordering::Relaxed)
     }

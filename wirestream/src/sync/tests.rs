@@ -70,8 +70,9 @@ impl Call {
     }
 
     /// Messages that go to and fro, in everybody's own task: those of both ends of the connection,
-    /// who sends, who answers, and who hears. At last the connection is closed.
-    fn tasks(self, sizes: &'static [usize]) -> Vec<BoxFuture<()>> {
+    /// who sends, who answers, and who hears. If it is by turns, each message is sent once the one
+    /// before was answered. At last the connection is closed.
+    fn tasks(self, sizes: &'static [usize], is_by_turns: bool) -> Vec<BoxFuture<()>> {
         let Self { client, server, input, reply } = self;
         let (here, there) = MemoryTransport::pair();
         let driver = |link: &Arc<Link>, transport| {
@@ -82,9 +83,13 @@ impl Call {
         let mut questions = Receiver::<Vec<u8>>::parameter(Arc::clone(&server), input.1);
         let back = Sender::<Vec<u8>, NoError>::open(server, reply.0);
         let mut answers = Receiver::<Vec<u8>>::parameter(Arc::clone(&client), reply.1);
+        let (heard, mut hears) = futures_channel::mpsc::unbounded();
         let sending = async move {
             for &size in sizes {
                 out.send(vec![7; size]).await.expect("somebody listens");
+                if is_by_turns {
+                    hears.next().await.expect("an answer");
+                }
             }
             out.finish();
         };
@@ -95,11 +100,12 @@ impl Call {
             back.finish();
         };
         let hearing = async move {
-            let mut heard = Vec::new();
+            let mut found = Vec::new();
             while let Some(answer) = answers.next().await {
-                heard.push(answer.expect("an answer").len());
+                found.push(answer.expect("an answer").len());
+                let _ = heard.unbounded_send(()); // perhaps nobody waits for it
             }
-            assert_eq!(heard, sizes);
+            assert_eq!(found, sizes);
             client.with(|core| core.connection.close());
         };
         vec![
@@ -119,7 +125,7 @@ const SEEDS: u64 = 150;
 fn nobody_sleeps_on_where_windows_are_small() {
     let limits = Limits { message: 4_096, chunk: 4_096, half_window: 4_096, ..Limits::default() };
     for seed in 0..SEEDS {
-        run(seed, Call::new(&limits).tasks(&[10, 3_000, 3_000, 0, 3_000, 10]));
+        run(seed, Call::new(&limits).tasks(&[10, 3_000, 3_000, 0, 3_000, 10], false));
     }
 }
 
@@ -127,6 +133,14 @@ fn nobody_sleeps_on_where_windows_are_small() {
 #[test]
 fn nobody_sleeps_on_where_packets_are_filled() {
     for seed in 0..SEEDS {
-        run(seed, Call::new(&Limits::default()).tasks(&[9_000, 9_000, 20, 30_000, 9_000]));
+        run(seed, Call::new(&Limits::default()).tasks(&[9_000, 9_000, 20, 30_000, 9_000], false));
+    }
+}
+
+/// Nothing else comes that would wake the connection's own task.
+#[test]
+fn nobody_sleeps_on_where_each_message_waits_for_the_answer_before() {
+    for seed in 0..SEEDS {
+        run(seed, Call::new(&Limits::default()).tasks(&[10; 12], true));
     }
 }
