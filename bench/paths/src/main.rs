@@ -10,9 +10,11 @@ type Walk = fn(u32);
 const MANY: u32 = 10_000;
 
 /// The paths, and what walks them.
-const PATHS: [(&str, Walk); 10] = [
+const PATHS: [(&str, Walk); 12] = [
     ("encode", core::encode),
     ("decode", core::decode),
+    ("value", streams::value),
+    ("value-bounded", streams::value_bounded),
     ("send", |count| core::send(count, 0)),
     ("send-beside", |count| core::send(count, MANY)),
     ("receive", |count| core::receive(count, 0)),

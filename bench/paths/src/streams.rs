@@ -1,8 +1,10 @@
 //! What an application does, over lines within the process, in one thread, in an order of one seed.
 
+use std::hint::black_box;
+
 use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
-use wirestream::{Client, ClientConfig, Endpoint, NoError, Server, Session};
+use wirestream::{Client, ClientConfig, Endpoint, Limits, NoError, Server, Session};
 use wirestream_sim::{Network, World};
 
 /// Some 64 bytes: where one of many players is.
@@ -53,4 +55,23 @@ pub(crate) fn call(count: u32) {
             assert_eq!(tick, Ok(MOVE.tick));
         }
     });
+}
+
+/// What holds a move of some bytes, as postcard alone reads it.
+pub(crate) fn value(count: u32) {
+    let bytes = wirestream::fuzz::encode(&MOVE).expect("it encodes");
+    for _ in 0..count {
+        let read: Move = postcard::from_bytes(black_box(&bytes)).expect("it decodes");
+        black_box(read);
+    }
+}
+
+/// The same, within the limits of a receiver.
+pub(crate) fn value_bounded(count: u32) {
+    let bytes = wirestream::fuzz::encode(&MOVE).expect("it encodes");
+    let limits = Limits::default();
+    for _ in 0..count {
+        let read: Move = wirestream::fuzz::decode(black_box(&bytes), &limits).expect("it decodes");
+        black_box(read);
+    }
 }
