@@ -220,11 +220,7 @@ fn listen(mut socket: TcpStream) {
     while socket.read(&mut buffer).is_ok_and(|count| count > 0) {}
 }
 
-async fn what_a_flood_makes_a_server_hold_stays_within_the_bound(
-    flood: &Flood,
-    listens: bool,
-    limits: &Limits,
-) {
+async fn stays_within_the_bound(flood: &Flood, listens: bool, limits: &Limits) {
     let endpoint = Endpoint::new("Flood").stream("hold", hold).stream("pour", pour);
     let server = Server::builder().endpoint(endpoint).limits(limits.clone()).build();
     let server = server.expect("a server");
@@ -290,9 +286,7 @@ fn what_a_flood_makes_a_server_hold_stays_within_the_bound() {
             for listens in [true, false] {
                 let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
                 let runtime = runtime.expect("a runtime");
-                runtime.block_on(what_a_flood_makes_a_server_hold_stays_within_the_bound(
-                    flood, listens, &limits,
-                ));
+                runtime.block_on(stays_within_the_bound(flood, listens, &limits));
             }
         }
     }

@@ -7,8 +7,8 @@ mod tests;
 /// Allocated with each connection and zeroed before each read: small, for many idle connections.
 /// Busy ones have [`ReadAhead`](crate::ReadAhead).
 pub(crate) const READ_BUFFER: usize = 2 * 1024;
-/// Two full packets are written at once, which wakes the peer half as often; fewer wait for the
-/// flush.
+/// Four full packets are written at once, which wakes the peer a quarter as often; fewer wait for
+/// the flush.
 const WRITE_BUFFER: usize = 4 * FULL_PACKET;
 /// Room beside one largest packet for its header and for answers to pings.
 const CONTROL_ROOM: usize = 4 * 1024;
